@@ -1,0 +1,282 @@
+"""The help centre: articles in a folder, and the index that RAG searches.
+
+An article is cut into single sentences, each kept with its article's title. The
+embedder turns every passage into a vector and Chroma stores it. ``sync`` compares
+the folder with the index and embeds only what changed; the index itself is the
+record of what has been done, so an interrupted ``sync`` is finished by the next.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import filelock
+from langchain_chroma import Chroma
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.retrievers import BaseRetriever
+from langchain_text_splitters import TextSplitter
+
+from helpers.models import load_embedder
+from helpers.paths import workspace
+
+LARGEST_ARTICLE = 500_000
+BATCH = 500
+LOCK_SECONDS = 60
+
+
+class HelpCenterError(Exception):
+    """Something about the articles or their index that the learner can mend."""
+
+
+@dataclass(frozen=True)
+class Article:
+    """One article: the file's stem, the title from its first ``# `` line, and the text below."""
+
+    name: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A sentence found for a question; ``score`` is the cosine similarity, 1 for the same meaning."""
+
+    text: str
+    article: str
+    title: str
+    score: float
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What ``sync`` did, counted in passages, and the articles it touched."""
+
+    added: int
+    updated: int
+    deleted: int
+    unchanged: int
+    seconds: float
+    articles: tuple[str, ...] = field(default=())
+
+
+class SentenceSplitter(TextSplitter):
+    """Cut a text into its sentences; a sentence above the chunk size is cut between words."""
+
+    SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z0-9$])")
+    BULLET = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
+
+    def split_text(self, text: str) -> list[str]:
+        """Return the sentences of ``text`` in order, without headings and bullets."""
+        pieces: list[str] = []
+        for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*+#]|\d+\.)\s)", text):
+            block = " ".join(self.BULLET.sub("", block).split())
+            if block and not block.startswith("#"):
+                for sentence in self.SENTENCE_END.split(block):
+                    pieces.extend(self._cut(sentence))
+        return pieces
+
+    def _cut(self, sentence: str) -> list[str]:
+        pieces = [""]
+        for word in sentence.split():
+            word = word[: self._chunk_size]
+            if len(pieces[-1]) + len(word) + 1 > self._chunk_size:
+                pieces.append("")
+            pieces[-1] = f"{pieces[-1]} {word}".strip()
+        return [piece for piece in pieces if piece]
+
+
+def read_article(path: Path) -> Article:
+    """Read one Markdown article.
+
+    Raises:
+        HelpCenterError: the file is not UTF-8, is empty or is far too large.
+    """
+    size = path.stat().st_size
+    if size > LARGEST_ARTICLE:
+        raise HelpCenterError(f"{path.name} has {size / 1e6:.1f} MB; an article may have {LARGEST_ARTICLE / 1e6:.1f} MB. Split it into several articles, one subject each.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise HelpCenterError(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8 in your editor, then sync again.") from error
+    if not text.strip():
+        raise HelpCenterError(f"{path.name} is empty. Write a title line '# Title' and some sentences, or delete the file.")
+    title, _, body = text.lstrip().partition("\n")
+    if title.startswith("# "):
+        return Article(path.stem, title[2:].strip(), body.strip())
+    return Article(path.stem, path.stem.replace("-", " ").capitalize(), text.strip())
+
+
+class HelpCenter:
+    """Articles and their index.
+
+    Args:
+        articles: the articles by name.
+        index_folder: where Chroma keeps this help centre's index.
+        folder: the folder that the articles come from; ``sync`` reads it again.
+        embedder: another LangChain embedder; the course's own by default.
+        chunk_size: most characters in one passage.
+    """
+
+    def __init__(
+        self,
+        articles: dict[str, Article],
+        index_folder: Path,
+        folder: Path | None = None,
+        embedder: Embeddings | None = None,
+        chunk_size: int = 400,
+    ) -> None:
+        self.articles = articles
+        self.index_folder = Path(index_folder)
+        self.folder = folder
+        self.embedder = embedder or load_embedder()
+        self.splitter = SentenceSplitter(chunk_size=chunk_size, chunk_overlap=0)
+
+    @classmethod
+    def from_folder(cls, folder: str | Path, embedder: Embeddings | None = None, chunk_size: int = 400) -> "HelpCenter":
+        """Open the help centre in ``folder`` (``*.md``; the first ``# `` line is the title).
+
+        Each folder has an index of its own in the learner's workspace, so that
+        the indexes of different folders never mix.
+
+        Raises:
+            HelpCenterError: no folder, no article in it, or an article that cannot be read.
+        """
+        folder = Path(folder).expanduser().resolve()
+        articles = _read_folder(folder)
+        key = hashlib.sha256(f"{folder}|{chunk_size}|{_name_of(embedder)}".encode()).hexdigest()[:12]
+        return cls(articles, workspace() / "indexes" / f"{folder.name}-{key}", folder, embedder, chunk_size)
+
+    def passages(self, article: Article) -> list[Document]:
+        """Cut one article into passages: title and sentence, with where they come from."""
+        return [
+            Document(
+                id=f"{article.name}#{number}",
+                page_content=f"{article.title}: {sentence}",
+                metadata={"article": article.name, "title": article.title, "text": sentence},
+            )
+            for number, sentence in enumerate(self.splitter.split_text(article.text))
+        ]
+
+    def sync(self) -> SyncReport:
+        """Bring the index up to date with the articles and say what was done.
+
+        Only passages that changed are embedded again; withdrawn ones are removed.
+
+        Raises:
+            HelpCenterError: an article cannot be read, or the index cannot be written.
+        """
+        begin = time.perf_counter()
+        if self.folder is not None:
+            self.articles = _read_folder(self.folder)
+        wanted = {passage.id: passage for article in self.articles.values() for passage in self.passages(article)}
+        with self._writing():
+            stored = self._stored()
+            added = [i for i in wanted if i not in stored]
+            updated = [i for i in wanted if i in stored and stored[i] != wanted[i].page_content]
+            deleted = [i for i in stored if i not in wanted]
+            for at in range(0, len(added + updated), BATCH):
+                self.store.add_documents([wanted[i] for i in (added + updated)[at : at + BATCH]])
+            if deleted:
+                self.store.delete(ids=deleted)
+        touched = sorted({i.rpartition("#")[0] for i in added + updated + deleted})
+        seconds = time.perf_counter() - begin
+        return SyncReport(len(added), len(updated), len(deleted), len(wanted) - len(added) - len(updated), seconds, tuple(touched))
+
+    def search(self, question: str, k: int = 3) -> list[Passage]:
+        """Return the ``k`` passages nearest in meaning to ``question``, best first.
+
+        Raises:
+            HelpCenterError: the question is empty, or the index was never synced.
+        """
+        return self.search_all([question], k)[0]
+
+    def search_all(self, questions: Sequence[str], k: int = 3) -> list[list[Passage]]:
+        """Search for many questions; the embedder then works on them together."""
+        if k < 1:
+            raise HelpCenterError(f"k says how many passages to bring: 1 or more, not {k}.")
+        if any(not question.strip() for question in questions):
+            raise HelpCenterError("The question is empty. Type what a customer would ask.")
+        if not self.store.get(limit=1)["ids"]:
+            raise HelpCenterError("The index is empty. Call help_center.sync() first.")
+        vectors = self.embedder.embed_documents(list(questions))
+        return [[_passage(document, distance) for document, distance in self.store.similarity_search_by_vector_with_relevance_scores(vector, k=k)] for vector in vectors]
+
+    def retriever(self, k: int = 3) -> BaseRetriever:
+        """Return the index as a LangChain retriever."""
+        return self.store.as_retriever(search_kwargs={"k": k})
+
+    @cached_property
+    def store(self) -> Chroma:
+        """The Chroma collection in this help centre's index folder (cosine distance)."""
+        try:
+            self.index_folder.mkdir(parents=True, exist_ok=True)
+            return Chroma(
+                collection_name="passages",
+                embedding_function=self.embedder,
+                persist_directory=str(self.index_folder),
+                collection_configuration={"hnsw": {"space": "cosine"}},
+            )
+        except Exception as error:
+            raise HelpCenterError(self._cannot_write(error)) from error
+
+    def _stored(self) -> dict[str, str]:
+        found = self.store.get(include=["documents"])
+        return dict(zip(found["ids"], found["documents"], strict=True))
+
+    def _writing(self) -> "_Writing":
+        return _Writing(self)
+
+    def _cannot_write(self, error: BaseException) -> str:
+        return (
+            f"The index in {self.index_folder} cannot be written ({error}). Free some disk space, or set COURSE_WORKSPACE "
+            "to a folder that you may write to. Your articles are untouched; sync again to finish."
+        )
+
+
+class _Writing:
+    """One writer at a time, and an error message that says what to do."""
+
+    def __init__(self, help_center: HelpCenter) -> None:
+        self.help_center = help_center
+        self.lock = filelock.FileLock(help_center.index_folder / "sync.lock", timeout=LOCK_SECONDS)
+
+    def __enter__(self) -> None:
+        try:
+            self.help_center.index_folder.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire()
+        except filelock.Timeout as error:
+            raise HelpCenterError("Another notebook is syncing this help centre and has not finished. Wait for it, then sync again.") from error
+        except OSError as error:
+            raise HelpCenterError(self.help_center._cannot_write(error)) from error
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        self.lock.release()
+        if isinstance(error, Exception) and not isinstance(error, HelpCenterError):
+            raise HelpCenterError(self.help_center._cannot_write(error)) from error
+
+
+def _read_folder(folder: Path) -> dict[str, Article]:
+    if not folder.is_dir():
+        raise HelpCenterError(f"There is no folder {folder}. The course's own is data/help_center/current.")
+    paths = sorted(folder.glob("*.md"))
+    if not paths:
+        raise HelpCenterError(f"{folder} holds no article. Put at least one file there whose name ends in .md.")
+    return {path.stem: read_article(path) for path in paths}
+
+
+def _passage(document: Document, distance: float) -> Passage:
+    return Passage(document.metadata["text"], document.metadata["article"], document.metadata["title"], 1.0 - distance)
+
+
+def _name_of(embedder: Embeddings | None) -> str:
+    return "" if embedder is None else getattr(embedder, "model_name", None) or type(embedder).__name__
+
+
+def articles_from(pairs: Iterable[tuple[str, str]]) -> dict[str, Article]:
+    """Make articles from (title, text) pairs, for examples written in a cell."""
+    return {title.lower().replace(" ", "-"): Article(title.lower().replace(" ", "-"), title, text) for title, text in pairs}

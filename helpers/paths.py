@@ -1,0 +1,25 @@
+"""Where things are: the course's data, and the learner's own folder."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "data"
+HELP_CENTER = DATA / "help_center"
+BASE_MODEL = DATA / "models" / "fernhollow-base"
+
+
+def workspace() -> Path:
+    """Return the learner's folder for everything that a run writes.
+
+    ``COURSE_WORKSPACE`` names another one, for example on a shared machine.
+
+    Raises:
+        OSError: the folder cannot be made; the message says what to do.
+    """
+    folder = Path(os.environ.get("COURSE_WORKSPACE", ROOT / "workspace"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"Cannot write to {folder}: {error.strerror}. Set COURSE_WORKSPACE to a folder that you may write to, then restart the kernel.") from error
+    return folder

@@ -1,0 +1,202 @@
+"""Fine-tune: train a LoRA adapter on conversations.
+
+LoRA (Hu et al. 2021, arXiv 2106.09685) leaves the base model as it is and learns
+two thin matrices beside each of its linear layers.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+
+from helpers.models import llm_name, load_tokenizer, new_model
+from helpers.paths import DATA, workspace
+
+CONVERSATIONS = DATA / "conversations" / "train.jsonl"
+IGNORED = -100
+
+Conversation = list[dict[str, str]]
+Progress = Callable[[int, int, float], None]
+
+
+class TuningError(Exception):
+    """Conversations that cannot be trained on; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """What decides an adapter: rank, scaling, passes over the data, learning rate, seed."""
+
+    rank: int = 8
+    alpha: int = 16
+    epochs: int = 4
+    learning_rate: float = 2e-3
+    batch_size: int = 16
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training did: losses by step, wall-clock seconds, trained parameters, bytes on disk."""
+
+    folder: Path
+    losses: tuple[float, ...]
+    seconds: float
+    trained_parameters: int
+    all_parameters: int
+    bytes: int
+
+
+def load_conversations(path: str | Path = CONVERSATIONS) -> list[Conversation]:
+    """Read chat ``messages`` from a JSONL file, one conversation a line.
+
+    Raises:
+        TuningError: no file, or a line that is no conversation ending with the assistant.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise TuningError(f"There is no file {path}. The course's own is {CONVERSATIONS}.")
+    conversations = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            messages = json.loads(line)["messages"]
+            good = messages[-1]["role"] == "assistant" and all(isinstance(m["content"], str) for m in messages)
+        except (ValueError, KeyError, TypeError, IndexError):
+            good = False
+        if not good:
+            raise TuningError(f'{path.name}, line {number}: expected {{"messages": [..., {{"role": "assistant", "content": "..."}}]}}. Mend or delete the line.')
+        conversations.append(messages)
+    return conversations
+
+
+def add_adapter(model: PreTrainedModel, settings: LoraSettings = LoraSettings()) -> PeftModel:
+    """Put a fresh adapter on every linear layer of ``model``; it changes nothing until trained."""
+    torch.manual_seed(settings.seed)
+    config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(model, config)
+
+
+def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
+    """Return (trained, all) parameters."""
+    parameters = list(model.parameters())
+    return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
+
+
+def encode(conversation: Conversation, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    """Return token ids, and labels that count the assistant's last message only."""
+    prompt = tokenizer.apply_chat_template(conversation[:-1], add_generation_prompt=True, return_dict=True)["input_ids"]
+    whole = tokenizer.apply_chat_template(conversation, return_dict=True)["input_ids"]
+    return {"input_ids": whole, "labels": [IGNORED] * len(prompt) + whole[len(prompt) :]}
+
+
+def train_adapter(
+    conversations: Sequence[Conversation],
+    folder: str | Path,
+    settings: LoraSettings = LoraSettings(),
+    progress: Progress | None = None,
+) -> TrainingReport:
+    """Train an adapter on ``conversations`` and save it to ``folder``.
+
+    Args:
+        progress: called after each step with (step, steps, loss).
+
+    Raises:
+        TuningError: there is nothing to train on.
+    """
+    if not conversations:
+        raise TuningError("There are no conversations to train on. Load some with load_conversations().")
+    folder = Path(folder)
+    tokenizer = load_tokenizer(llm_name())
+    set_seed(settings.seed)
+    model = add_adapter(new_model(), settings)
+    trained, everything = count_parameters(model)
+    losses: list[float] = []
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(folder.with_suffix(".training")),
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=5,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=not torch.cuda.is_available(),
+            seed=settings.seed,
+            train_sampling_strategy="group_by_length",
+        ),
+        train_dataset=[encode(c, tokenizer) for c in conversations],
+        data_collator=lambda rows: _padded(rows, tokenizer),
+        callbacks=[_Losses(losses, progress)],
+    )
+    trainer.pop_callback("PrinterCallback")
+    begin = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - begin
+    _save_whole(model, folder, settings)
+    size = (folder / "adapter_model.safetensors").stat().st_size
+    return TrainingReport(folder, tuple(losses), seconds, trained, everything, size)
+
+
+def course_adapter(seed: int = 0, progress: Progress | None = None) -> Path:
+    """Return the folder of the course's own adapter, training it at first use.
+
+    It is trained again when the conversations, the settings or the model change.
+    """
+    settings = LoraSettings(seed=seed)
+    key = hashlib.sha256()
+    key.update(CONVERSATIONS.read_bytes())
+    key.update(json.dumps(asdict(settings)).encode())
+    name = Path(llm_name())
+    for weights in sorted(name.glob("*.safetensors")) if name.is_dir() else []:
+        key.update(weights.read_bytes())
+    key.update(str(name).encode())
+    folder = workspace() / "adapters" / f"course-{seed}-{key.hexdigest()[:10]}"
+    if not (folder / "adapter_model.safetensors").exists():
+        train_adapter(load_conversations(), folder, settings, progress)
+    return folder
+
+
+class _Losses(TrainerCallback):
+    def __init__(self, losses: list[float], progress: Progress | None) -> None:
+        self.losses, self.progress = losses, progress
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict | None = None, **kwargs: object) -> None:
+        if logs and "loss" in logs:
+            self.losses.append(float(logs["loss"]))
+            if self.progress:
+                self.progress(state.global_step, state.max_steps, self.losses[-1])
+
+
+def _padded(rows: list[dict], tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:
+    width = max(len(row["input_ids"]) for row in rows)
+
+    def table(name: str, filler: int) -> torch.Tensor:
+        return torch.tensor([row[name] + [filler] * (width - len(row[name])) for row in rows])
+
+    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+    return {
+        "input_ids": table("input_ids", tokenizer.pad_token_id),
+        "labels": table("labels", IGNORED),
+        "attention_mask": (torch.arange(width)[None] < lengths[:, None]).long(),
+    }
+
+
+def _save_whole(model: PeftModel, folder: Path, settings: LoraSettings) -> None:
+    """Save under another name first, so that an interrupted save leaves no half adapter."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(part, save_embedding_layers=False)
+    (part / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
