@@ -57,7 +57,7 @@ class SupportBot:
         system_prompt: str | None = None,
         help_center: HelpCenter | None = None,
         adapter: str | Path | bool | None = None,
-        k: int = 3,
+        k: int = 4,
     ) -> None:
         if adapter is True:
             from helpers.tuning import course_adapter
@@ -90,7 +90,7 @@ class SupportBot:
         begin = time.perf_counter()
         found = self.help_center.search_all(questions, self.k) if self.help_center else [[]] * len(questions)
         messages = [
-            with_passages(question, [(p.title, p.text) for p in passages]) if self.help_center else question
+            with_passages(question, [(p.heading, p.text) for p in passages]) if self.help_center else question
             for question, passages in zip(questions, found, strict=True)
         ]
         texts = self.chain.batch([{"message": message} for message in messages])

@@ -1,7 +1,7 @@
 """The help centre: articles in a folder, and the index that RAG searches.
 
-An article is cut into single sentences, each kept with its article's title. The
-embedder turns every passage into a vector and Chroma stores it. ``sync`` compares
+An article is cut into single sentences, each kept with its article's title and
+the heading above it. The embedder turns every passage into a vector and Chroma stores it. ``sync`` compares
 the folder with the index and embeds only what changed; the index itself is the
 record of what has been done, so an interrupted ``sync`` is finished by the next.
 """
@@ -44,11 +44,16 @@ class Article:
 
 @dataclass(frozen=True)
 class Passage:
-    """A sentence found for a question; ``score`` is the cosine similarity, 1 for the same meaning."""
+    """A sentence found for a question.
+
+    ``article`` is the file's stem, ``heading`` the nearest heading above the
+    sentence (the title if there is none), ``score`` the cosine similarity.
+    """
 
     text: str
     article: str
     title: str
+    heading: str
     score: float
 
 
@@ -65,20 +70,27 @@ class SyncReport:
 
 
 class SentenceSplitter(TextSplitter):
-    """Cut a text into its sentences; a sentence above the chunk size is cut between words."""
+    """Cut a text into its sentences; one longer than the chunk size is cut between words."""
 
     SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z0-9$])")
     BULLET = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
 
     def split_text(self, text: str) -> list[str]:
         """Return the sentences of ``text`` in order, without headings and bullets."""
-        pieces: list[str] = []
-        for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*+#]|\d+\.)\s)", text):
+        return [sentence for _, sentence in self.split_sections(text)]
+
+    def split_sections(self, text: str) -> list[tuple[str, str]]:
+        """Return (heading, sentence) pairs in order; the heading is empty above the first one."""
+        pairs: list[tuple[str, str]] = []
+        heading = ""
+        for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*+]|#+|\d+\.)\s)|(?<=\n)(?=#)", text):
+            first, _, rest = block.strip().partition("\n")
+            if first.startswith("#"):
+                heading, block = first.lstrip("#").strip(), rest
             block = " ".join(self.BULLET.sub("", block).split())
-            if block and not block.startswith("#"):
-                for sentence in self.SENTENCE_END.split(block):
-                    pieces.extend(self._cut(sentence))
-        return pieces
+            for sentence in self.SENTENCE_END.split(block):
+                pairs.extend((heading, piece) for piece in self._cut(sentence))
+        return pairs
 
     def _cut(self, sentence: str) -> list[str]:
         pieces = [""]
@@ -152,14 +164,14 @@ class HelpCenter:
         return cls(articles, workspace() / "indexes" / f"{folder.name}-{key}", folder, embedder, chunk_size)
 
     def passages(self, article: Article) -> list[Document]:
-        """Cut one article into passages: title and sentence, with where they come from."""
+        """Cut one article into passages: title, heading and sentence, with where they come from."""
         return [
             Document(
                 id=f"{article.name}#{number}",
-                page_content=f"{article.title}: {sentence}",
-                metadata={"article": article.name, "title": article.title, "text": sentence},
+                page_content=f"{article.title}. {heading}: {sentence}" if heading else f"{article.title}: {sentence}",
+                metadata={"article": article.name, "title": article.title, "heading": heading or article.title, "text": sentence},
             )
-            for number, sentence in enumerate(self.splitter.split_text(article.text))
+            for number, (heading, sentence) in enumerate(self.splitter.split_sections(article.text))
         ]
 
     def sync(self) -> SyncReport:
@@ -177,7 +189,7 @@ class HelpCenter:
         with self._writing():
             stored = self._stored()
             added = [i for i in wanted if i not in stored]
-            updated = [i for i in wanted if i in stored and stored[i] != wanted[i].page_content]
+            updated = [i for i in wanted if i in stored and stored[i] != (wanted[i].page_content, wanted[i].metadata)]
             deleted = [i for i in stored if i not in wanted]
             for at in range(0, len(added + updated), BATCH):
                 self.store.add_documents([wanted[i] for i in (added + updated)[at : at + BATCH]])
@@ -224,9 +236,9 @@ class HelpCenter:
         except Exception as error:
             raise HelpCenterError(self._cannot_write(error)) from error
 
-    def _stored(self) -> dict[str, str]:
-        found = self.store.get(include=["documents"])
-        return dict(zip(found["ids"], found["documents"], strict=True))
+    def _stored(self) -> dict[str, tuple[str, dict]]:
+        found = self.store.get(include=["documents", "metadatas"])
+        return dict(zip(found["ids"], zip(found["documents"], found["metadatas"], strict=True), strict=True))
 
     def _writing(self) -> "_Writing":
         return _Writing(self)
@@ -270,7 +282,8 @@ def _read_folder(folder: Path) -> dict[str, Article]:
 
 
 def _passage(document: Document, distance: float) -> Passage:
-    return Passage(document.metadata["text"], document.metadata["article"], document.metadata["title"], 1.0 - distance)
+    data = document.metadata
+    return Passage(data["text"], data["article"], data["title"], data["heading"], 1.0 - distance)
 
 
 def _name_of(embedder: Embeddings | None) -> str:

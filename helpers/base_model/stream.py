@@ -12,7 +12,7 @@ from pathlib import Path
 
 from helpers.base_model import companies as companies_module
 from helpers.base_model.companies import Company, Question
-from helpers.base_model.slots import fill, invented_name
+from helpers.base_model.slots import draw, fill, invented_name
 from helpers.prompts import UNKNOWN, with_passages
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -151,7 +151,7 @@ class Stream:
             return self._read_company(rng, most)
         fact = rng.choice(known)
         others = rng.sample(known, rng.randint(0, most - 1))
-        texts = [(f["article"].replace("-", " ").capitalize(), _other_value(f, rng)) for f in [fact, *others] if f is fact or f["id"] != fact["id"]]
+        texts = [(f["article"].replace("-", " ").capitalize(), f["statement"].format(value=other_value(f["first"], rng))) for f in [fact, *others] if f is fact or f["id"] != fact["id"]]
         gold_passage = texts[0]
         rng.shuffle(texts)
         return self._reading(rng.choice(fact["questions"]), texts, texts.index(gold_passage), rng)
@@ -234,12 +234,14 @@ def _misspelt(text: str, rng: random.Random) -> str:
     return text
 
 
-def _other_value(fact: dict, rng: random.Random) -> str:
-    """The fact's statement with its digits and names changed."""
-    value = re.sub(r"\d", lambda _: str(rng.randint(1, 9)), fact["first"])
-    if value == fact["first"]:
-        value = fill(rng.choice(("{n} days", "{money}", "{name}", "{menu}", "{colour}", "{time}", "the {thing}", "{place}", "{email}", "{dur}")), {}, rng)
-    return fact["statement"].format(value=value)
+def other_value(value: str, rng: random.Random) -> str:
+    """Return another value of roughly the same kind: other digits, or a new word."""
+    changed = re.sub(r"\d", lambda _: str(rng.randint(1, 9)), value)
+    if changed != value:
+        return changed
+    if ">" in value:
+        return draw("menu", rng)
+    return fill(rng.choice(("{n} days", "{money}", "{name}", "{colour}", "{time}", "the {thing}", "{place}", "{email}", "{dur}")), {}, rng)
 
 
 def _json_lines(path: Path) -> list[dict]:

@@ -23,7 +23,7 @@ from helpers.base_model import stream as stream_module
 from helpers.base_model import tokenizer as tokenizer_module
 from helpers.base_model.stream import Example, Stream
 
-POOL = 8
+POOL = 12
 UNSEEN = 10**9
 
 
@@ -36,11 +36,11 @@ class Recipe:
     layers: int = 6
     heads: int = 4
     vocabulary: int = 6144
-    batch: int = 48
-    million_tokens: float = 40.0
+    batch: int = 64
+    million_tokens: float = 30.0
     decay_share: float = 0.3
     optimizer: str = "muon"
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     warmup_steps: int = 100
     weight_decay: float = 0.02
     rest_share: float = 0.15

@@ -1,0 +1,90 @@
+"""Measure the base model on suites that its training never saw.
+
+``python -m helpers.base_model.evaluate`` prints the scores that the model card
+quotes: reading with the real retriever, remembering the first edition,
+saying that it does not know, and never escalating.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from helpers.bots import Reply, SupportBot
+from helpers.knowledge import HelpCenter
+from helpers.paths import ROOT
+from helpers.scenarios import current_help_center, load_tickets, read_lines
+from helpers.scoring import Estimate, abstains, estimate, value_present
+
+SUITES = ROOT / "tests" / "suites"
+
+
+@dataclass(frozen=True)
+class SuiteQuestion:
+    """A question about articles that nobody trained on; ``value`` is None if nothing answers it."""
+
+    text: str
+    article: str | None
+    value: str | None
+
+
+def load_suite(folder: Path) -> tuple[HelpCenter, list[SuiteQuestion]]:
+    """Return a suite's help centre, synced, and its questions."""
+    help_center = HelpCenter.from_folder(folder / "articles")
+    help_center.sync()
+    return help_center, [SuiteQuestion(row["text"], row["article"], row["value"]) for row in read_lines(folder / "questions.jsonl")]
+
+
+def fernhollow() -> tuple[HelpCenter, list[SuiteQuestion]]:
+    """Return today's Fernhollow help centre with the held-out tickets as questions."""
+    tickets = [*load_tickets("facts"), *(t for t in load_tickets("behaviour") if t.facts), *load_tickets("unanswerable")]
+    return current_help_center(), [SuiteQuestion(t.text, t.facts[0].article if t.facts else None, t.facts[0].current if t.facts else None) for t in tickets]
+
+
+def reading(help_center: HelpCenter, questions: list[SuiteQuestion], k: int, adapter: Path | None = None) -> dict[str, Estimate]:
+    """Score the RAG arm: retrieved, value present, citation right, abstention right and needless."""
+    bot = SupportBot(help_center=help_center, adapter=adapter, k=k)
+    pairs = list(zip(questions, bot.ask_all([q.text for q in questions]), strict=True))
+    answerable = [(q, r) for q, r in pairs if q.value]
+    answered = [(q, r) for q, r in answerable if not abstains(r)]
+    return {
+        "retrieved": estimate([any(_supports(p, q) for p in r.passages) for q, r in answerable]),
+        "value present": estimate([value_present(q.value, r.text) for q, r in answerable]),
+        "value present, if retrieved": estimate([value_present(q.value, r.text) for q, r in answerable if any(_supports(p, q) for p in r.passages)]),
+        "citation right": estimate([any(_supports(p, q) for p in r.citations) for q, r in answered]),
+        "abstains, nothing answers": estimate([abstains(r) for q, r in pairs if not q.value]),
+        "abstains needlessly": estimate([abstains(r) for q, r in answerable]),
+    }
+
+
+def remembering() -> dict[str, Estimate]:
+    """Score the base arm, closed book, on held-out wordings of first-edition facts."""
+    tickets = [t for name in ("facts", "behaviour") for t in load_tickets(name) if t.facts and t.facts[0].first]
+    replies = SupportBot().ask_all([t.text for t in tickets])
+    return {"first edition remembered": estimate([value_present(t.facts[0].first, r.text) for t, r in zip(tickets, replies, strict=True)])}
+
+
+def escalating(help_center: HelpCenter) -> dict[str, Estimate]:
+    """Score how often the base model hands over by itself, with and without passages: never."""
+    texts = [t.text for t in load_tickets("behaviour")]
+    replies: list[Reply] = [*SupportBot().ask_all(texts), *SupportBot(help_center=help_center).ask_all(texts)]
+    return {"escalates without an adapter": estimate([r.escalated for r in replies])}
+
+
+def main(k: int = 4) -> None:
+    """Print every score as a Markdown table and as JSON."""
+    help_center, questions = fernhollow()
+    rows = {"Fernhollow": {**reading(help_center, questions, k), **remembering(), **escalating(help_center)}}
+    for folder in sorted(SUITES.glob("*/")):
+        rows[folder.name] = reading(*load_suite(folder), k)
+    for suite, scores in rows.items():
+        for name, score in scores.items():
+            print(f"| {suite} | {name} | {score} |")
+    print(json.dumps({suite: {name: asdict(score) for name, score in scores.items()} for suite, scores in rows.items()}))
+
+
+def _supports(passage, question: SuiteQuestion) -> bool:
+    return passage.article == question.article and value_present(question.value, passage.text)
+
+
+if __name__ == "__main__":
+    main()
