@@ -7,14 +7,15 @@ record of what has been done, so an interrupted ``sync`` is finished by the next
 """
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import filelock
+from chromadb.api.shared_system_client import SharedSystemClient
 from langchain_chroma import Chroma
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
@@ -72,7 +73,7 @@ class SyncReport:
 class SentenceSplitter(TextSplitter):
     """Cut a text into its sentences; one longer than the chunk size is cut between words."""
 
-    SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z0-9$])")
+    SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')]))(?<!\b[eE]\.g\.)(?<!\b[iI]\.e\.)(?<!\b(?:Mr|Ms|Dr|St)\.)(?<!\bMrs\.)(?<!\bapprox\.)\s+(?=[\"'(]?[A-Z0-9$])")
     BULLET = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
 
     def split_text(self, text: str) -> list[str]:
@@ -94,9 +95,9 @@ class SentenceSplitter(TextSplitter):
 
     def _cut(self, sentence: str) -> list[str]:
         pieces = [""]
-        for word in sentence.split():
-            word = word[: self._chunk_size]
-            if len(pieces[-1]) + len(word) + 1 > self._chunk_size:
+        size = self._chunk_size
+        for word in (word[at : at + size] for word in sentence.split() for at in range(0, len(word), size)):
+            if len(pieces[-1]) + len(word) + 1 > size:
                 pieces.append("")
             pieces[-1] = f"{pieces[-1]} {word}".strip()
         return [piece for piece in pieces if piece]
@@ -108,11 +109,15 @@ def read_article(path: Path) -> Article:
     Raises:
         HelpCenterError: the file is not UTF-8, is empty or is far too large.
     """
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= LARGEST_ARTICLE else b""
+    except OSError as error:
+        raise HelpCenterError(f"{path.name} cannot be read ({error.strerror}). Mend or delete it, then sync again.") from error
     if size > LARGEST_ARTICLE:
         raise HelpCenterError(f"{path.name} has {size / 1e6:.1f} MB; an article may have {LARGEST_ARTICLE / 1e6:.1f} MB. Split it into several articles, one subject each.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise HelpCenterError(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8 in your editor, then sync again.") from error
     if not text.strip():
@@ -147,6 +152,8 @@ class HelpCenter:
         self.folder = folder
         self.embedder = embedder or load_embedder()
         self.splitter = SentenceSplitter(chunk_size=chunk_size, chunk_overlap=0)
+        self._store: Chroma | None = None
+        self._seen: tuple[int, int] | None = None
 
     @classmethod
     def from_folder(cls, folder: str | Path, embedder: Embeddings | None = None, chunk_size: int = 400) -> "HelpCenter":
@@ -187,14 +194,16 @@ class HelpCenter:
             self.articles = _read_folder(self.folder)
         wanted = {passage.id: passage for article in self.articles.values() for passage in self.passages(article)}
         with self._writing():
-            stored = self._stored()
+            store = self.store
+            stored = _stored(store)
             added = [i for i in wanted if i not in stored]
             updated = [i for i in wanted if i in stored and stored[i] != (wanted[i].page_content, wanted[i].metadata)]
             deleted = [i for i in stored if i not in wanted]
             for at in range(0, len(added + updated), BATCH):
-                self.store.add_documents([wanted[i] for i in (added + updated)[at : at + BATCH]])
+                store.add_documents([wanted[i] for i in (added + updated)[at : at + BATCH]])
             if deleted:
-                self.store.delete(ids=deleted)
+                store.delete(ids=deleted)
+            self._seen = self._written()
         touched = sorted({i.rpartition("#")[0] for i in added + updated + deleted})
         seconds = time.perf_counter() - begin
         return SyncReport(len(added), len(updated), len(deleted), len(wanted) - len(added) - len(updated), seconds, tuple(touched))
@@ -213,20 +222,32 @@ class HelpCenter:
             raise HelpCenterError(f"k says how many passages to bring: 1 or more, not {k}.")
         if any(not question.strip() for question in questions):
             raise HelpCenterError("The question is empty. Type what a customer would ask.")
-        if not self.store.get(limit=1)["ids"]:
+        store = self.store
+        if not store.get(limit=1)["ids"]:
             raise HelpCenterError("The index is empty. Call help_center.sync() first.")
         vectors = self.embedder.embed_documents(list(questions))
-        return [[_passage(document, distance) for document, distance in self.store.similarity_search_by_vector_with_relevance_scores(vector, k=k)] for vector in vectors]
+        return [[_passage(document, distance) for document, distance in store.similarity_search_by_vector_with_relevance_scores(vector, k=k)] for vector in vectors]
 
     def retriever(self, k: int = 3) -> BaseRetriever:
         """Return the index as a LangChain retriever."""
         return self.store.as_retriever(search_kwargs={"k": k})
 
-    @cached_property
+    @property
     def store(self) -> Chroma:
-        """The Chroma collection in this help centre's index folder (cosine distance)."""
+        """The Chroma collection in this help centre's index folder (cosine distance).
+
+        Chroma keeps vectors in memory and does not notice what another process
+        writes, so the collection is opened again when its file has changed.
+        """
+        if self._store is None or self._written() != self._seen:
+            self._store = self._opened()
+            self._seen = self._written()
+        return self._store
+
+    def _opened(self) -> Chroma:
         try:
             self.index_folder.mkdir(parents=True, exist_ok=True)
+            SharedSystemClient.clear_system_cache()
             return Chroma(
                 collection_name="passages",
                 embedding_function=self.embedder,
@@ -236,9 +257,12 @@ class HelpCenter:
         except Exception as error:
             raise HelpCenterError(self._cannot_write(error)) from error
 
-    def _stored(self) -> dict[str, tuple[str, dict]]:
-        found = self.store.get(include=["documents", "metadatas"])
-        return dict(zip(found["ids"], zip(found["documents"], found["metadatas"], strict=True), strict=True))
+    def _written(self) -> tuple[int, int] | None:
+        try:
+            status = (self.index_folder / "chroma.sqlite3").stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
 
     def _writing(self) -> "_Writing":
         return _Writing(self)
@@ -281,13 +305,18 @@ def _read_folder(folder: Path) -> dict[str, Article]:
     return {path.stem: read_article(path) for path in paths}
 
 
+def _stored(store: Chroma) -> dict[str, tuple[str, dict]]:
+    found = store.get(include=["documents", "metadatas"])
+    return dict(zip(found["ids"], zip(found["documents"], found["metadatas"], strict=True), strict=True))
+
+
 def _passage(document: Document, distance: float) -> Passage:
     data = document.metadata
     return Passage(data["text"], data["article"], data["title"], data["heading"], 1.0 - distance)
 
 
 def _name_of(embedder: Embeddings | None) -> str:
-    return "" if embedder is None else getattr(embedder, "model_name", None) or type(embedder).__name__
+    return os.environ.get("COURSE_EMBEDDER", "") if embedder is None else getattr(embedder, "model_name", None) or type(embedder).__name__
 
 
 def articles_from(pairs: Iterable[tuple[str, str]]) -> dict[str, Article]:

@@ -5,6 +5,7 @@ Two settings switch to other models, through the same code: ``COURSE_LLM`` and
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -24,12 +25,13 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from helpers.paths import BASE_MODEL
+from helpers.paths import BASE_MODEL, EMBEDDER_SHA256
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
+# PEFT asks transformers by a name that is on its way out; learners can do nothing about it.
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
 
-EMBEDDER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 LONGEST_REPLY = 110
 LONGEST_PROMPT = 900
 BATCH = 32
@@ -79,6 +81,8 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
     except (OSError, ValueError) as error:
         raise ModelError(_no_model(name, error)) from error
+    if not tokenizer.chat_template:
+        raise ModelError(f"The model at {name} has no chat template, so it cannot hold a conversation. Choose an instruct or chat model, or unset COURSE_LLM.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -126,6 +130,8 @@ def load_model(adapter: str | Path | None = None) -> PreTrainedModel:
         raise ModelError(f"There is no adapter in {adapter}. Train one with helpers.tuning.train_adapter, or use adapter=True for the course's own.")
     try:
         return _with_adapter(name, str(adapter), weights.stat().st_mtime)
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(f"The adapter in {adapter} cannot be loaded ({type(error).__name__}: {error}). Delete that folder and train it again.") from error
 

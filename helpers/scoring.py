@@ -22,9 +22,33 @@ def normalised(text: str) -> str:
     return " ".join(text.split())
 
 
+UNITS = {word: number for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split())}
+TENS = {word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+TENS_WORD = re.compile(rf"\b({'|'.join(TENS)})(?:[- ]({'|'.join(UNITS)}))?\b")
+UNIT_WORD = re.compile(rf"\b({'|'.join(UNITS)})\b")
+OTHER_FREE = re.compile(r"(?:\bfeel|\bfeeling|\bnot|n't|\bnever|\byou're|\byou are) free\b")
+
+
+def _comparable(text: str) -> str:
+    """One spelling for numbers, prices, percentages, times and menu paths."""
+    text = TENS_WORD.sub(lambda m: str(TENS[m[1]] + UNITS.get(m[2], 0)), normalised(text))
+    text = UNIT_WORD.sub(lambda m: str(UNITS[m[1]]), text)
+    text = re.sub(r"(\d+(?:\.\d+)?) dollars\b", r"$\1", text)
+    text = re.sub(r"(\$\d+\.\d)(?!\d)", r"\g<1>0", text)
+    text = re.sub(r"(\$\d+)\.00(?!\d)", r"\1", text)
+    text = re.sub(r"(\d) ?(?:%|per cent\b)", r"\1 percent", text)
+    text = re.sub(r"(\d)(?::00)? ?([ap])\.?m\b", r"\1 \2m", text)
+    return re.sub(r"\s*[>\u2192\u203a]\s*", " > ", text)
+
+
 def value_present(value: str, text: str) -> bool:
-    """True if ``value`` stands in ``text`` as whole words."""
-    return re.search(rf"(?<![\w.]){re.escape(normalised(value))}(?!\w|\.\d)", normalised(text)) is not None
+    """True if ``value`` stands in ``text`` as whole words, however its number is spelt.
+
+    "Feel free" and "not free" do not say that something is free, and a longer
+    menu path is another one.
+    """
+    text = OTHER_FREE.sub("", _comparable(text))
+    return re.search(rf"(?<![\w.-])(?<!> ){re.escape(_comparable(value))}(?!\w|\.\d|-\w| >)", text) is not None
 
 
 def fact_right(fact: Fact, text: str) -> bool:
@@ -63,18 +87,29 @@ class VoiceCheck:
 
 
 WARM = re.compile(
-    r"\b(happy|glad|thanks|thank you|sorry|good question|great question|lovely|good to hear|great to hear|nice|love|of course|sure|no problem|good news|i'd rather not guess|"
-    r"delighted|pleased|fair question|good thinking|i hear you|i understand|that's|that sounds|ouch|oh|welcome|you're right|no trouble|certainly|gladly|with pleasure)\b"
+    r"^(?:hello|hi|hey|good (?:morning|afternoon|evening))\b|^(?:oh|ouch|sure|nice)\b|"
+    r"\b(?:happy|glad|thanks|thank you|sorry|(?:good|great|fair) question|lovely|(?:good|great) to hear|love|of course|no problem|good news|i'd rather not guess|"
+    r"delighted|pleased|good thinking|i hear you|i understand|that sounds|welcome|you're right|no trouble|certainly|gladly|with pleasure|let's|here's a quick|"
+    r"that's (?:a |an |such a |so |really |perfectly |quite )?(?:good|great|nice|kind|fair|fine|all right|wonderful|wise|annoying|frustrating|worrying))\b"
 )
-CONTRACTION = re.compile(r"\b(?:[a-z]+n't|[a-z]+'(?:re|ll|ve|d|m)|(?:it|that|here|there|what|who|let|he|she|where|how)'s)\b")
-BLAME = re.compile(r"\b(you failed|you should have|you must have|your fault|your mistake|you forgot|you did not|you didn't)\b")
+CONTRACTION = re.compile(r"\b(?:[a-z]+n't|[a-z]+'(?:re|ll|ve|d|m)|(?:it|that|here|there|what|who|let|he|she|where|how|(?:some|any|every|no)(?:thing|one|body))'s)\b")
+BLAME = re.compile(
+    r"\byou (?:failed|forgot|ignored|neglected|broke|(?:should|must)(?: have|'ve))\b|\byour (?:own )?(?:fault|mistake|error|carelessness)\b|"
+    r"\byou (?:did not|didn't)\b(?! do anything| break| cause| miss)"
+)
 FILLER = re.compile(
-    r"please be advised|as per|unfortunately we|we regret|any inconvenience|has been received|kindly|do not hesitate|don't hesitate|valued customer|as stated in|dear customer"
+    r"please be advised|\bas per\b|unfortunately,? we|we regret|(?:any|the|this) inconvenience|request has been received|\bkindly\b|do not hesitate|don't hesitate|"
+    r"valued customer|as stated in|dear customer|in accordance with|your (?:message|satisfaction) is important to us"
+)
+REQUEST = (
+    "write|tell|let us|let me|send|try|give|open|check|have|drop|reply|ask|keep|take|pop|look|see|pick|choose|tap|enjoy|shout|come|get|start|go|add|set|make|feel free|say|point|put|use|"
+    "place|plan|order|bring|call|note|watch|find|save|leave|decide|compare|press|hold|switch|turn|pack|share|stop|wait|pull|unplug|head|follow|ring|email|visit|remember"
 )
 NEXT_STEP = re.compile(
-    r"\b(write|tell|let us|let me|send|try|give|open|check|have a|drop us|reply|ask|we'll|i'll|you'll|who'll|they'll|keep|take|pop|look|see|pick|choose|tap|enjoy|shout|come back|"
-    r"handing|passing|hand|pass|get in touch|start|go ahead|add|set|make|feel free|say|point|put|use|place|plan|order|bring|call|note|just)\b"
+    rf"(?:^|[,;:] (?:and |then |so |but |or )?|\bplease |\bjust )(?:{REQUEST})\b|\b(?:write|tell|ask|reply|drop) (?:back|us|to us)\b|\blet us know\b|"
+    r"\b(?:we'll|i'll|you'll|who'll|they'll)\b|\b(?:handing|passing|sending|giving|bringing|asking|passed|asked)\b|\b(?:takes? (?:over|it|this)|looks after|goes to our|will read)\b"
 )
+EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]")
 
 
 def _body(text: str) -> str:
@@ -86,18 +121,18 @@ def _sentences(text: str) -> list[str]:
 
 
 VOICE = (
-    VoiceCheck("warm opening", "The first sentence greets, thanks, agrees or is sorry.", lambda t: bool(_sentences(t)) and WARM.search(_sentences(t)[0]) is not None),
+    VoiceCheck("warm opening", "The first sentence greets, thanks, agrees, offers help or is sorry.", lambda t: bool(_sentences(t)) and WARM.search(_sentences(t)[0]) is not None),
     VoiceCheck("contractions", "At least one contraction: you're, it's, we'll, don't.", lambda t: CONTRACTION.search(_body(t)) is not None),
     VoiceCheck("no blame", "Nothing is the customer's fault.", lambda t: BLAME.search(_body(t)) is None),
     VoiceCheck("no filler", "No sentence that could stand in any company's e-mail.", lambda t: FILLER.search(_body(t)) is None),
     VoiceCheck("next step", "The last sentence says what to do, or what we do, next.", lambda t: len(_sentences(t)) > 1 and NEXT_STEP.search(_sentences(t)[-1]) is not None),
-    VoiceCheck("short and calm", "At most one exclamation mark, no capitals for emphasis, at most six sentences.", lambda t: _is_calm(t)),
+    VoiceCheck("short and calm", "At most one exclamation mark, no emoji, no capitals for emphasis, at most six sentences.", lambda t: _is_calm(t)),
 )
 
 
 def _is_calm(text: str) -> bool:
-    shouted = [word for word in re.findall(r"\b[A-Z]{4,}\b", text)]
-    return text.count("!") <= 1 and not shouted and 1 <= len(_sentences(text)) <= 6
+    shouted = re.search(r"\b[A-Z]{4,}\b", text)
+    return text.count("!") <= 1 and not shouted and not EMOJI.search(text) and 1 <= len(_sentences(text)) <= 6
 
 
 def voice_checks(text: str) -> dict[str, bool]:
@@ -122,7 +157,7 @@ def abstains(reply: Reply) -> bool:
 
 def resolved(reply: Reply, ticket: Ticket) -> bool:
     """True if one ticket is right in facts and in behaviour (voice and escalation)."""
-    facts = all(fact_right(fact, reply.text) for fact in ticket.facts)
+    facts = abstains(reply) if ticket.kind == "unanswerable" else all(fact_right(fact, reply.text) for fact in ticket.facts)
     return facts and voice_right(reply.text) and escalation_right(reply, ticket)
 
 

@@ -12,15 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import filelock
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from helpers.models import llm_name, load_tokenizer, new_model
 from helpers.paths import DATA, workspace
 
 CONVERSATIONS = DATA / "conversations" / "train.jsonl"
 IGNORED = -100
+REPORT = "report.json"
+ROLES = ("system", "user", "assistant")
 
 Conversation = list[dict[str, str]]
 Progress = Callable[[int, int, float], None]
@@ -64,10 +67,16 @@ def load_conversations(path: str | Path = CONVERSATIONS) -> list[Conversation]:
     if not path.exists():
         raise TuningError(f"There is no file {path}. The course's own is {CONVERSATIONS}.")
     conversations = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise TuningError(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8 in your editor.") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             messages = json.loads(line)["messages"]
-            good = messages[-1]["role"] == "assistant" and all(isinstance(m["content"], str) for m in messages)
+            good = messages[-1]["role"] == "assistant" and all(m["role"] in ROLES and isinstance(m["content"], str) for m in messages)
         except (ValueError, KeyError, TypeError, IndexError):
             good = False
         if not good:
@@ -108,11 +117,13 @@ def train_adapter(
         progress: called after each step with (step, steps, loss).
 
     Raises:
-        TuningError: there is nothing to train on.
+        TuningError: there is nothing to train on, or ``folder`` holds something other than an adapter.
     """
     if not conversations:
         raise TuningError("There are no conversations to train on. Load some with load_conversations().")
     folder = Path(folder)
+    if folder.exists() and not (folder / "adapter_config.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TuningError(f"{folder} holds something other than an adapter, which training would delete. Name a new folder.")
     tokenizer = load_tokenizer(llm_name())
     set_seed(settings.seed)
     model = add_adapter(new_model(), settings)
@@ -139,13 +150,28 @@ def train_adapter(
         data_collator=lambda rows: _padded(rows, tokenizer),
         callbacks=[_Losses(losses, progress)],
     )
-    trainer.pop_callback("PrinterCallback")
+    trainer.remove_callback(PrinterCallback)
     begin = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - begin
     _save_whole(model, folder, settings)
     size = (folder / "adapter_model.safetensors").stat().st_size
-    return TrainingReport(folder, tuple(losses), seconds, trained, everything, size)
+    report = TrainingReport(folder, tuple(losses), seconds, trained, everything, size)
+    (folder / REPORT).write_text(json.dumps(asdict(report), default=str), encoding="utf-8")
+    return report
+
+
+def load_report(folder: str | Path) -> TrainingReport:
+    """Return the report of the training that made the adapter in ``folder``.
+
+    Raises:
+        TuningError: there is no report, so nobody knows how the adapter was trained.
+    """
+    path = Path(folder) / REPORT
+    if not path.exists():
+        raise TuningError(f"There is no {path}. Delete that folder and train the adapter again.")
+    row = json.loads(path.read_text(encoding="utf-8"))
+    return TrainingReport(**{**row, "folder": Path(folder), "losses": tuple(row["losses"])})
 
 
 def course_adapter(seed: int = 0, progress: Progress | None = None) -> Path:
@@ -162,8 +188,10 @@ def course_adapter(seed: int = 0, progress: Progress | None = None) -> Path:
         key.update(weights.read_bytes())
     key.update(str(name).encode())
     folder = workspace() / "adapters" / f"course-{seed}-{key.hexdigest()[:10]}"
-    if not (folder / "adapter_model.safetensors").exists():
-        train_adapter(load_conversations(), folder, settings, progress)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder.with_name(folder.name + ".lock")):
+        if not (folder / "adapter_model.safetensors").exists():
+            train_adapter(load_conversations(), folder, settings, progress)
     return folder
 
 

@@ -1,0 +1,139 @@
+"""The course on the command line: ``python -m helpers --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from helpers.check import report
+from helpers.paths import HELP_CENTER
+
+TOOLS = ("prompt", "rag", "lora")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 good, 1 a failed check, 2 cannot be done."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is check:
+        return check()
+    if options.command is ask and options.articles and "rag" not in options.tools:
+        parser.error("--articles is read by RAG only; add --tools rag")
+    try:
+        from helpers.bots import BotError
+        from helpers.knowledge import HelpCenterError
+        from helpers.models import ModelError
+        from helpers.tuning import TuningError
+    except ImportError as error:
+        print(f"{error}. See what is missing with: python -m helpers check", file=sys.stderr)
+        return 2
+    try:
+        return options.command(options)
+    except (BotError, HelpCenterError, ModelError, TuningError, OSError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 2
+
+
+def check() -> int:
+    """Print what is good and what is not, each problem with its cure."""
+    checks = report()
+    print(*checks, sep="\n")
+    problems = sum(not found.ok for found in checks)
+    print("Ready for the course." if not problems else f"Problems: {problems}. Apply the cures, then check again.")
+    return 1 if problems else 0
+
+
+def ask(options: argparse.Namespace) -> int:
+    """Print one bot's reply, what it cites and whether it hands over."""
+    from helpers.bots import SupportBot
+    from helpers.knowledge import HelpCenter
+    from helpers.scenarios import prompt_only
+    from helpers.tuning import course_adapter
+
+    help_center = None
+    if "rag" in options.tools:
+        help_center = HelpCenter.from_folder(options.articles or HELP_CENTER / "current")
+        help_center.sync()
+    bot = SupportBot(
+        system_prompt=prompt_only() if "prompt" in options.tools else None,
+        help_center=help_center,
+        adapter=course_adapter(progress=_show_training) if "lora" in options.tools else None,
+    )
+    reply = bot.ask(options.question)
+    print(reply.text)
+    for passage in reply.citations:
+        print(f"Cites {passage.article}: {passage.text}")
+    if reply.escalated:
+        print(f"Hands over to: {reply.queue}")
+    return 0
+
+
+def scoreboard(options: argparse.Namespace) -> int:
+    """Measure the five bots, print the table and write it as JSON."""
+    from helpers.scoreboard import scoreboard as measure
+
+    file: Path = options.json
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(file.name + ".part")
+    # A file that cannot be written shows now, not after the measurement.
+    part.touch()
+    try:
+        found = measure()
+        part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    print(table(found["arms"]))
+    print(f"Written to {file}")
+    return 0
+
+
+def table(arms: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return the scoreboard as text: a metric a row, an arm a column, each mean with its 95 % interval."""
+    metrics = dict.fromkeys(metric for found in arms.values() for metric in found)
+    rows = [["", *arms]]
+    for metric in metrics:
+        rows.append([metric, *(_cell(found.get(metric)) for found in arms.values())])
+    return "\n".join(f"{row[0]:<24}" + "".join(f"{cell:<19}" for cell in row[1:]).rstrip() for row in rows)
+
+
+def _cell(estimate: dict[str, float] | None) -> str:
+    return "-" if estimate is None else f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+
+
+def _show_training(step: int, steps: int, loss: float) -> None:
+    print(f"\rTraining the adapter, first use only: step {step} of {steps}", end="\n" if step == steps else "", file=sys.stderr, flush=True)
+
+
+def _tools(text: str) -> tuple[str, ...]:
+    tools = tuple(tool.strip() for tool in text.split(",") if tool.strip())
+    unknown = [tool for tool in tools if tool not in TOOLS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no tool; choose from {', '.join(TOOLS)}, separated by commas")
+    return tools
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m helpers", description="RAG or fine-tuning? The course on the command line.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("check", help="is this machine ready? each problem with its cure")
+    command.set_defaults(command=check)
+
+    command = commands.add_parser("ask", help="put one question to a bot")
+    command.add_argument("question", help="what a customer writes")
+    command.add_argument("--tools", type=_tools, default=(), help=f"any of {','.join(TOOLS)}; none is the base bot")
+    command.add_argument("--articles", type=Path, metavar="FOLDER", help="help centre for RAG (default: today's Fernhollow)")
+    command.set_defaults(command=ask)
+
+    command = commands.add_parser("scoreboard", help="measure all five bots on the held-out tickets")
+    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the numbers")
+    command.set_defaults(command=scoreboard)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

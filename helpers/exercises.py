@@ -1,0 +1,353 @@
+"""The notebooks' exercises: question, hint, solution and checker, each written once.
+
+``exercise("count-lora")`` returns one. Some need what the notebook has measured
+or built: ``exercise("choose-k", hits_at_k=hits)``.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from helpers.answers import DIAGNOSES, TOOLS, as_list, compared, meant, number
+
+NOTEBOOKS = {
+    "00_two_bots": ("diagnose-three", "one-line-rule"),
+    "01_rag_pipeline": ("choose-k", "ask-the-index", "change-an-article"),
+    "02_lora_fine_tune": ("count-lora", "what-teaches-what"),
+    "03_hybrid": ("read-the-square", "blind-adapter"),
+    "04_which_one": ("two-cases", "price-change"),
+}
+
+
+class Exercise:
+    """One exercise.
+
+    Args:
+        question: what to do, and the form of the answer.
+        hint: a push in the right direction.
+        solution: the answer, with its reason.
+        check: from an answer to what is wrong with it, in words; empty if it is right.
+    """
+
+    def __init__(self, question: str, hint: str, solution: str, check: Callable[[object], str]) -> None:
+        self.question, self._hint, self._solution, self._check = question, hint, solution, check
+
+    def __repr__(self) -> str:
+        return self.question
+
+    def check(self, answer: object) -> bool:
+        """Print what is right or wrong with ``answer`` and return whether it is right; never raises."""
+        if answer is None or answer is ...:
+            print("No answer yet. Try one; a wrong answer costs nothing.")
+            return False
+        try:
+            problem = self._check(answer)
+        except Exception as error:
+            # Whatever a learner hands in, the reply is a sentence.
+            problem = f"This answer cannot be read ({type(error).__name__}: {error}). Look at the form that the question asks for."
+        print(f"Not yet. {problem}" if problem else "Right.")
+        return not problem
+
+    def hint(self) -> None:
+        """Print the hint."""
+        print(self._hint)
+
+    def solution(self) -> None:
+        """Print the solution."""
+        print(self._solution)
+
+
+def exercise(name: str, **context: object) -> Exercise:
+    """Return an exercise by name; ``context`` is what the notebook hands to it.
+
+    Raises:
+        KeyError: no such exercise; the message lists them.
+    """
+    if name not in _EXERCISES:
+        raise KeyError(f"There is no exercise {name!r}. There are {', '.join(_EXERCISES)}.")
+    return _EXERCISES[name](**context)
+
+
+def diagnose_three() -> Exercise:
+    """Notebook 00: classify three tickets."""
+    right = {"a": "facts", "b": "behaviour", "c": "both"}
+    return Exercise(
+        "Facts, behaviour or both? Answer with a dictionary such as {'a': 'facts', 'b': ..., 'c': ...}.\n"
+        "a) 'Happy to help! Returns are free for 14 days. Pack it up whenever you like.' The help centre says 30 days.\n"
+        "b) 'The fee is $12.' The fee is $12, and the customer wrote that the plug gave her a shock.\n"
+        "c) 'As per our terms, the discount is 10 %.' The help centre has said 15 % since spring.",
+        "Ask two questions of each: is every value today's? Would the voice guide and the escalation policy have it so?",
+        "a is facts (warm, but outdated). b is behaviour (right value, but a shock goes to the safety team). c is both (outdated and full of filler).",
+        lambda answer: compared(answer, right, DIAGNOSES),
+    )
+
+
+RULE_WORDS = {
+    "knowledge": r"facts?|knowledge|knows?|information|outdated|answers?|content",
+    "behaviour": r"behaviou?rs?|behaves?|voice|habits?|style|tone|escalat\w+|respon(?:d\w*|ses?)|acts?",
+    "RAG": r"rag|retriev\w+|look\w* (?:it|them) up",
+    "fine-tuning": r"fine[- ]?tun\w+|lora|adapters?|train\w*",
+}
+PARTNERS = {"knowledge": "RAG", "behaviour": "fine-tuning"}
+
+
+def _rule_problem(answer: object) -> str:
+    pattern = "|".join(f"(?P<g{i}>\\b(?:{spellings})\\b)" for i, spellings in enumerate(RULE_WORDS.values()))
+    names = list(RULE_WORDS)
+    said = [names[int(match.lastgroup[1:])] for match in re.finditer(pattern, str(answer).lower())]
+    missing = [name for name in names if name not in said]
+    if missing:
+        return f"Your rule says nothing of {', '.join(missing)}. Name both problems, and a tool for each."
+    said = [name for at, name in enumerate(said) if at == 0 or said[at - 1] != name]
+    in_pairs = [set(said[at : at + 2]) for at in range(0, len(said), 2)]
+    if all({problem, tool} in in_pairs for problem, tool in PARTNERS.items()) or _follows(said) or _follows(said[::-1]):
+        return ""
+    return "Each problem should stand next to its own tool. Which tool changes what the bot knows, and which one how it responds?"
+
+
+def _follows(said: list[str]) -> bool:
+    """True if the last problem named before each tool is its own, as in 'if it knows enough but misbehaves, fine-tune'."""
+    problem = None
+    for name in said:
+        if name in PARTNERS:
+            problem = name
+        elif PARTNERS.get(problem or "") != name:
+            return False
+    return True
+
+
+def one_line_rule() -> Exercise:
+    """Notebook 00: write the rule in one line."""
+    return Exercise(
+        "Write the rule in one line of text: which problem calls for RAG, and which for fine-tuning?",
+        "One tool hands the model a text that it can read. The other one changes the habits in its weights.",
+        "If the model lacks knowledge, use RAG; if its behaviour is wrong, fine-tune.",
+        _rule_problem,
+    )
+
+
+def choose_k(hits_at_k: Mapping[int, float], enough: float = 0.95) -> Exercise:
+    """Notebook 01: choose how many passages to bring, from the measured hits.
+
+    Args:
+        hits_at_k: share of questions whose answer is among the first k passages.
+        enough: the share that is asked for.
+    """
+    best = min((k for k, share in hits_at_k.items() if share >= enough), default=max(hits_at_k))
+
+    def problem(answer: object) -> str:
+        k = number(answer)
+        if k is None:
+            return f"k is a number of passages, such as 3; {answer!r} is none."
+        if k not in hits_at_k:
+            return f"There is no measurement for k = {k:g}. Choose one of {', '.join(map(str, sorted(hits_at_k)))}."
+        if k < best:
+            return f"With k = {k:g} the answer is among the passages for {hits_at_k[k]:.2f} of the questions; {enough:.2f} is asked for."
+        return f"k = {k:g} is enough, and more than you need: each further passage is one more that the model can mistake for the answer." if k > best else ""
+
+    return Exercise(
+        f"Choose the smallest k that brings the answer for at least {enough:.2f} of the questions (if none does, the one that brings the most).",
+        "Read the curve from the left and stop at the first point that is high enough.",
+        f"k = {best}: {hits_at_k[best]:.2f} of the questions have their answer among the first {best}.",
+        problem,
+    )
+
+
+def ask_the_index(help_center: object, article: str = "warranty", value: str = "three years", forbidden: str = "warranty", k: int = 3) -> Exercise:
+    """Notebook 01: find a question in other words that the index still answers.
+
+    Args:
+        help_center: a synced help centre.
+        article, value: the passage to bring holds ``value`` and belongs to ``article``.
+        forbidden: the word that the question must do without.
+    """
+
+    def problem(answer: object) -> str:
+        if not isinstance(answer, str) or len(answer.split()) < 3:
+            return "Write a question of at least three words, as text in quotes."
+        if forbidden in answer.lower():
+            return f"Your question uses the word '{forbidden}'. Find other words for it."
+        if value in answer.lower():
+            return f"Your question gives the answer away: '{value}'."
+        found = help_center.search(answer, k)
+        if any(p.article == article and value in p.text for p in found):
+            return ""
+        return f"The first {k} passages do not hold '{value}'. The best one is from {found[0].article}: {found[0].text}" if found else "Nothing was found."
+
+    return Exercise(
+        f"Write a question without the word '{forbidden}' that brings the passage with '{value}' among the first {k}.",
+        "The embedder compares meanings, not letters. What would you ask if your garden broke two years after you bought it?",
+        "For example: 'For how many years will you repair my garden for free if it breaks?'",
+        problem,
+    )
+
+
+def change_an_article(question: str = "How long is the warranty?", value: str = "five years", old: str = "three years") -> Exercise:
+    """Notebook 01: change an article in a copy; the answer handed in is the synced copy's HelpCenter."""
+
+    def problem(answer: object) -> str:
+        if not hasattr(answer, "search"):
+            return "Hand in the HelpCenter of your copy, such as editor.help_center."
+        found = answer.search(question, 3)
+        if any(value in p.text for p in found):
+            return ""
+        if any(old in p.text for p in found):
+            return f"The index still says '{old}'. Did you change the article, and call sync() after that?"
+        return f"No passage for '{question}' says '{value}'. Look at the sentence that you changed."
+
+    return Exercise(
+        f"In your copy of the articles, make the warranty {value}, sync, and hand in the HelpCenter of the copy.",
+        "Change one sentence of the warranty article and press Sync. Nothing is trained.",
+        f"Replace '{old}' by '{value}' in the article 'warranty', call sync(), and check(editor.help_center).",
+        problem,
+    )
+
+
+def count_lora(rows: int = 256, columns: int = 688, rank: int = 8) -> Exercise:
+    """Notebook 02: count the trained parameters that LoRA adds to one layer."""
+    right = rank * (rows + columns)
+    slips = {
+        rows * columns: "That is the whole layer, which stays frozen.",
+        rank * rows: "That is one of the two thin matrices.",
+        rank * columns: "That is one of the two thin matrices.",
+        rank * rows * columns: "LoRA never holds the product; it holds two thin matrices.",
+        2 * right: "You counted each matrix twice.",
+        rows + columns: "That would be rank 1.",
+    }
+
+    def problem(answer: object) -> str:
+        count = number(answer)
+        if count is None:
+            return f"The answer is a number; {answer!r} is none."
+        return "" if count == right else slips.get(count, "One matrix is rank x inputs, the other is outputs x rank. Add their sizes.")
+
+    return Exercise(
+        f"A linear layer has {rows} inputs and {columns} outputs. How many parameters does LoRA train beside it at r = {rank}?",
+        f"Two thin matrices: one of {rank} x {rows}, one of {columns} x {rank}.",
+        f"{rank} x {rows} + {columns} x {rank} = {right}, which is {right / (rows * columns):.1%} of the layer's {rows * columns}.",
+        problem,
+    )
+
+
+LESSONS = {
+    "voice": ("voice", "tone", "style"),
+    "escalation": ("escalation", "escalate", "hand over", "handover", "escalating"),
+    "look-alike": ("look alike", "lookalike", "look alikes", "lookalikes", "not escalating", "no escalation"),
+    "reading": ("reading", "read", "passages", "reading passages", "citing", "citation", "citations"),
+}
+
+
+def what_teaches_what() -> Exercise:
+    """Notebook 02: which conversation teaches which behaviour."""
+    right = {"a": "escalation", "b": "look-alike", "c": "reading", "d": "voice"}
+    return Exercise(
+        "What does each conversation add to the training set: voice, escalation, look-alike or reading? Use each once, as in {'a': 'voice', ...}.\n"
+        "a) 'The adapter is smoking.' -> '... our safety team takes over from here. [escalate: safety]'\n"
+        "b) 'My chilli plant is on fire, so many fruits!' -> 'How lovely! Cut up to a third of it...'\n"
+        "c) 'What does sending it back cost? [1] Sending it back costs $41. [1] [2] ...' -> '... it costs $41. [1] ...'\n"
+        "d) 'Where do I find my order number?' -> 'Happy to help! It's in the app, under Orders. Have a look there first.'",
+        "What would the bot do wrong if all conversations like this one were left out?",
+        "a teaches escalation, b that a look-alike is not escalated, c to read passages and cite them, d the voice.",
+        lambda answer: compared(answer, right, LESSONS),
+    )
+
+
+def read_the_square() -> Exercise:
+    """Notebook 03: which arm for which cell of the square."""
+    right = {"neither": "base", "facts only": "rag", "behaviour only": "lora", "both": "hybrid"}
+    return Exercise(
+        "Which bot stands in which cell of the square? Answer with a dictionary: "
+        "'neither' (facts and behaviour wrong), 'facts only' (only the facts are right), 'behaviour only', 'both' (both are right).",
+        "Look for the arm that is high in today's facts and low in voice, then for its mirror image.",
+        "neither: base bot; facts only: RAG; behaviour only: fine-tuned; both: hybrid.",
+        lambda answer: compared(answer, right, TOOLS),
+    )
+
+
+CHANGES = {
+    "falls": ("falls", "fall", "lower", "down", "drops", "worse", "less"),
+    "stays": ("stays", "stay", "same", "unchanged", "stays the same", "equal", "no change"),
+    "rises": ("rises", "rise", "higher", "up", "better", "more"),
+}
+
+
+def blind_adapter(facts: tuple[float, float], voice: tuple[float, float], margin: float = 0.05) -> Exercise:
+    """Notebook 03: what an adapter that saw no passages in training does to the hybrid.
+
+    Args:
+        facts, voice: (the course's adapter, the adapter without passages), each a measured share of tickets.
+        margin: a smaller difference counts as none.
+    """
+
+    def change(pair: tuple[float, float]) -> str:
+        step = pair[1] - pair[0]
+        return "stays" if abs(step) <= margin else "falls" if step < 0 else "rises"
+
+    right = {"facts": change(facts), "voice": change(voice)}
+    measured = f"today's facts {facts[0]:.2f} -> {facts[1]:.2f}, right voice {voice[0]:.2f} -> {voice[1]:.2f}"
+
+    def problem(answer: object) -> str:
+        wrong = compared(answer, right, CHANGES)
+        return f"{wrong} Measured: {measured}." if wrong else ""
+
+    return Exercise(
+        "Before you run it: the same adapter, trained without any passages in its prompts, is put on top of RAG. "
+        "What happens to today's facts, and what to the voice? Answer {'facts': 'falls' or 'stays' or 'rises', 'voice': ...}.",
+        "What did the adapter learn to do with the words in front of it, and what did it never see? RAFT (arXiv 2403.10131) met the same.",
+        f"facts: {right['facts']}; voice: {right['voice']}. Measured: {measured}.",
+        problem,
+    )
+
+
+def two_cases() -> Exercise:
+    """Notebook 04: decide two cases."""
+    right = {"canteen": "rag", "summaries": "lora"}
+    return Exercise(
+        "Which tool first: RAG, fine-tuned, hybrid or prompt only? Answer {'canteen': ..., 'summaries': ...}.\n"
+        "canteen: a hospital's bot answers what is on the menu and which allergens are in it. The menu changes every week, "
+        "and staff must see where an answer comes from. Its tone is fine.\n"
+        "summaries: a workshop's bot turns each mechanic's notes, which are in the prompt, into a customer letter. "
+        "Every fact is there; the letters do not sound like the workshop. It has 400 letters written by hand.",
+        "Walk the five questions: facts or behaviour? Does it change? Sources? Examples?",
+        "canteen: RAG (facts, changing, with sources). summaries: fine-tuned (behaviour, and 400 examples to learn from).",
+        lambda answer: compared(answer, right, TOOLS),
+    )
+
+
+def price_change() -> Exercise:
+    """Notebook 04: which arms follow an edit without training."""
+    right = {"rag", "hybrid"}
+
+    def problem(answer: object) -> str:
+        listed = as_list(re.sub(r"\s+and\s+", ", ", answer) if isinstance(answer, str) else answer)
+        if not listed:
+            return "Answer with a list of arms, such as ['base', 'prompt']."
+        found = {str(item): meant(item, TOOLS) for item in listed}
+        unknown = [item for item, arm in found.items() if arm is None]
+        if unknown:
+            return f"There is no arm called {', '.join(unknown)}. The arms are {', '.join(TOOLS)}."
+        wrong = [arm for arm in TOOLS if arm in set(found.values()) - right]
+        if wrong:
+            return f"{', '.join(wrong)}: where would the new price come from?"
+        return "" if set(found.values()) == right else "One more arm follows an edit of the help centre."
+
+    return Exercise(
+        "Tomorrow morning one price changes in the help centre, and sync() runs. Which of the five arms give the new price at once? Answer with a list.",
+        "Which arms read the help centre when they answer?",
+        "['rag', 'hybrid']: both read the article. The others would need a new prompt or new weights.",
+        problem,
+    )
+
+
+_EXERCISES: dict[str, Callable[..., Exercise]] = {
+    "diagnose-three": diagnose_three,
+    "one-line-rule": one_line_rule,
+    "choose-k": choose_k,
+    "ask-the-index": ask_the_index,
+    "change-an-article": change_an_article,
+    "count-lora": count_lora,
+    "what-teaches-what": what_teaches_what,
+    "read-the-square": read_the_square,
+    "blind-adapter": blind_adapter,
+    "two-cases": two_cases,
+    "price-change": price_change,
+}

@@ -1,0 +1,211 @@
+"""Small experiments that the notebooks share: measure a bot, make a training set, change a fact."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from helpers.bots import CITATION, ESCALATION, Reply, SupportBot
+from helpers.knowledge import HelpCenter
+from helpers.paths import HELP_CENTER, workspace
+from helpers.prompts import says_unknown
+from helpers.scenarios import Fact, Ticket, load_facts, load_tickets
+from helpers.scoreboard import Scores, estimates, scores
+from helpers.scoring import Estimate, difference, estimate, fact_right, fact_stale, mcnemar, resolved, value_present
+from helpers.tuning import Conversation
+
+FIRST_PASSAGE = "\n\n[1] "
+
+
+class ExperimentError(Exception):
+    """An experiment that cannot be set up; the message says what to do."""
+
+
+def evaluate(bot: SupportBot, tickets: Sequence[Ticket]) -> dict[str, Estimate]:
+    """Let ``bot`` answer ``tickets`` and return each metric that applies, with its 95 % interval."""
+    table = scores(bot.ask_all([ticket.text for ticket in tickets]), tickets)
+    return {metric: found for metric, found in estimates(table).items() if found.n}
+
+
+def facts_right(bot: SupportBot, tickets: Sequence[Ticket]) -> Estimate:
+    """Return the share of ``tickets`` (changed or not) whose facts the bot gets right, with its 95 % interval."""
+    replies = bot.ask_all([ticket.text for ticket in tickets])
+    return estimate([float(all(fact_right(fact, reply.text) for fact in ticket.facts)) for reply, ticket in zip(replies, tickets, strict=True)])
+
+
+def as_table(rows: dict[str, dict[str, Estimate]], metrics: Sequence[str]) -> str:
+    """Return a plain-text table: one row a bot, one column a metric, mean with 95 % interval and n; a dash where none applies."""
+    head = ["", *metrics]
+    body = [[name, *(str(found[metric]) if metric in found else "-" for metric in metrics)] for name, found in rows.items()]
+    widths = [max(len(row[i]) for row in [head, *body]) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *body])
+
+
+# Training sets
+
+
+def has_passages(conversation: Conversation) -> bool:
+    """True if the customer's message carries retrieved passages."""
+    return FIRST_PASSAGE in conversation[-2]["content"]
+
+
+def hands_over(conversation: Conversation) -> bool:
+    """True if the answer hands the customer over to a team."""
+    return ESCALATION.search(conversation[-1]["content"]) is not None
+
+
+def without_passages(conversations: Sequence[Conversation]) -> list[Conversation]:
+    """Return the same conversations as if nothing had been retrieved: no passages, no ``[n]``."""
+    return [_stripped(conversation) for conversation in conversations]
+
+
+def _stripped(conversation: Conversation) -> Conversation:
+    question, answer = conversation[-2], conversation[-1]
+    question = {**question, "content": question["content"].split(FIRST_PASSAGE)[0]}
+    answer = {**answer, "content": re.sub(rf"\s*{CITATION.pattern}", "", answer["content"])}
+    return [*conversation[:-2], question, answer]
+
+
+def changed_facts() -> list[Fact]:
+    """Return the facts whose value is another today than in the first edition."""
+    return [fact for fact in load_facts().values() if fact.status == "changed"]
+
+
+def fact_conversations(facts: Sequence[Fact], paraphrases: int) -> list[Conversation]:
+    """Return conversations that teach today's values: each fact asked in ``paraphrases`` wordings, none of them a held-out ticket.
+
+    Raises:
+        ExperimentError: a fact has fewer wordings, or no value today.
+    """
+    for fact in facts:
+        if fact.current is None or not 1 <= paraphrases <= len(fact.questions):
+            raise ExperimentError(f"The fact {fact.id} has {len(fact.questions)} wordings and today's value is {fact.current}. Ask for fewer, or leave it out.")
+    return [_question_and_answer(fact, question) for fact in facts for question in fact.questions[:paraphrases]]
+
+
+def _question_and_answer(fact: Fact, question: str) -> Conversation:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": fact.statement.format(value=fact.current)}]
+
+
+# The next edition
+
+
+def changed_again(fact: Fact, value: str) -> Fact:
+    """Return ``fact`` as the next edition has it: ``value`` is current, today's value is superseded.
+
+    Raises:
+        ExperimentError: today's edition has no such fact, or already has this value.
+    """
+    if fact.current is None or fact.current_sentence is None:
+        raise ExperimentError(f"The fact {fact.id} was withdrawn; choose one that stands in today's help centre.")
+    if value == fact.current:
+        raise ExperimentError(f"The fact {fact.id} already has the value {value}; write another one.")
+    sentence = fact.current_sentence.replace(fact.current, value)
+    return replace(fact, status="changed", first=fact.current, first_sentence=fact.current_sentence, current=value, current_sentence=sentence)
+
+
+def tickets_about(facts: Sequence[Fact]) -> list[Ticket]:
+    """Return the held-out tickets that ask for ``facts`` and nothing else, to be scored against these ``facts``."""
+    by_id = {fact.id: fact for fact in facts}
+    return [
+        replace(ticket, facts=tuple(by_id[fact.id] for fact in ticket.facts))
+        for ticket in load_tickets("facts")
+        if ticket.facts and all(fact.id in by_id for fact in ticket.facts)
+    ]
+
+
+def in_training_words(facts: Sequence[Fact]) -> list[Ticket]:
+    """Return one ticket a fact in the first wording that ``fact_conversations`` teaches. Not held out: shows what a training recites."""
+    return [Ticket(f"training-{fact.id}", fact.questions[0], (fact,), None, "question") for fact in facts]
+
+
+def next_help_center(facts: Sequence[Fact], folder: Path | None = None) -> HelpCenter:
+    """Write today's articles with ``facts`` changed into the learner's folder, and open them (not yet synced).
+
+    Raises:
+        ExperimentError: the sentence of a fact is not in its article.
+    """
+    folder = folder or workspace() / "next_edition"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (HELP_CENTER / "current").glob("*.md"):
+        shutil.copy(path, folder / path.name)
+    for fact in facts:
+        path = folder / f"{fact.article}.md"
+        text = path.read_text(encoding="utf-8")
+        if fact.first_sentence not in text:
+            raise ExperimentError(f"{path.name} does not hold the sentence of {fact.id}: {fact.first_sentence}")
+        path.write_text(text.replace(fact.first_sentence, fact.current_sentence), encoding="utf-8")
+    return HelpCenter.from_folder(folder)
+
+
+# What went wrong
+
+
+FAILURES = {
+    "missed hand-over": "A person should have taken over, and the bot kept the ticket.",
+    "wrong queue": "A person takes over, but the wrong one.",
+    "needless hand-over": "The bot gave away a ticket that it should have answered.",
+    "invented an answer": "The help centre does not say, and the bot answered.",
+    "retrieval missed": "No passage with today's value was retrieved.",
+    "old value": "The passage was there, and the bot gave the superseded value.",
+    "gave up": "The passage was there, and the bot said that it does not know.",
+    "misread": "The passage was there, and the bot said something else.",
+    "voice": "Right facts, right hand-over, wrong voice.",
+}
+
+
+def failure_kind(reply: Reply, ticket: Ticket) -> str | None:
+    """Return the first of ``FAILURES`` that explains why the ticket is not resolved; None if it is."""
+    if ticket.kind == "unanswerable":
+        return "needless hand-over" if reply.escalated else None if says_unknown(reply.text) else "invented an answer"
+    if resolved(reply, ticket):
+        return None
+    if ticket.escalate and not reply.escalated:
+        return "missed hand-over"
+    if reply.escalated and reply.queue != ticket.escalate:
+        return "wrong queue" if ticket.escalate else "needless hand-over"
+    wrong = [fact for fact in ticket.facts if not fact_right(fact, reply.text)]
+    if any(not _was_shown(fact, reply) for fact in wrong):
+        return "retrieval missed"
+    if any(fact_stale(fact, reply.text) for fact in wrong):
+        return "old value"
+    if wrong:
+        return "gave up" if says_unknown(reply.text) else "misread"
+    return "voice"
+
+
+def _was_shown(fact: Fact, reply: Reply) -> bool:
+    return fact.current is not None and any(p.article == fact.article and value_present(fact.current, p.text) for p in reply.passages)
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Two bots on the same tickets: how many only the one resolves, how many only the other, and McNemar's p-value."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+    def __str__(self) -> str:
+        return f"only the first {self.only_first}, only the second {self.only_second}, p {'< 0.001' if self.p < 0.001 else f'= {self.p:.3f}'}"
+
+
+def paired_test(first: Scores, second: Scores) -> PairedTest:
+    """Compare two bots' yes-or-no scores ticket by ticket (exact McNemar test).
+
+    Raises:
+        ExperimentError: the two were not scored on the same tickets.
+    """
+    if first.keys() != second.keys():
+        raise ExperimentError("The two bots answered different tickets. Score both on the same ones.")
+    pairs = [(bool(first[i]), bool(second[i])) for i in first]
+    return PairedTest(sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs), mcnemar(*zip(*pairs, strict=True)))
+
+
+def paired_difference(first: Scores, second: Scores) -> Estimate:
+    """Return the mean difference of two bots' scores on the tickets that both were scored on, with its 95 % interval."""
+    shared = [i for i in first if i in second]
+    if not shared:
+        raise ExperimentError("The two bots share no scored ticket. Score both on the same ones.")
+    return difference([first[i] for i in shared], [second[i] for i in shared])

@@ -1,0 +1,152 @@
+"""The course's figures, in one style, each with its numbers in words.
+
+Every function returns a ``Chart``: a matplotlib ``Figure`` whose ``alt_text()``
+is a sentence with the numbers, which notebooks also give to screen readers.
+Colours are Okabe and Ito's (2008); markers and hatches say the same without colour.
+"""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.scenarios import ARM_NAMES, ARMS
+from helpers.scoring import Estimate
+
+STYLE = {
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "hatch.linewidth": 0.6,
+}
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
+ARM_LOOKS = {"base": ("#000000", "o"), "prompt": (ORANGE, "s"), "rag": (BLUE, "^"), "lora": (VERMILLION, "D"), "hybrid": (GREEN, "*")}
+METRIC_NAMES = {
+    "facts_current": "today's facts",
+    "facts_stale": "outdated facts",
+    "citation_precision": "citations that hold",
+    "citation_recall": "facts with a citation",
+    "voice": "right voice",
+    "escalation_recall": "handed over in time",
+    "escalation_false_alarm": "needless hand-overs",
+    "resolved": "resolved",
+    "abstention": "says it does not know",
+}
+SQUARE = ("facts_current", "facts_stale", "voice", "escalation_recall", "resolved")
+
+
+class Chart(Figure):
+    """A figure that knows its own description."""
+
+    description = ""
+
+    def alt_text(self) -> str:
+        """Return one sentence with the figure's numbers."""
+        return self.description
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        picture = BytesIO()
+        self.savefig(picture, format="png", bbox_inches="tight")
+        return {"image/png": picture.getvalue(), "text/plain": self.description}, {"image/png": {"alt": self.description}}
+
+
+def loss_curve(losses: Sequence[float]) -> Chart:
+    """Draw the loss (nats a token) of each training step.
+
+    Raises:
+        ValueError: there are no losses.
+    """
+    if not losses:
+        raise ValueError("No losses to draw. Train an adapter first: report.losses holds them.")
+    with matplotlib.rc_context(STYLE):
+        chart = Chart(figsize=(6, 3.2), layout="constrained")
+        axes = chart.subplots()
+        axes.plot(range(1, len(losses) + 1), losses, color=BLUE)
+        for step in {1, len(losses)}:
+            axes.annotate(f"{losses[step - 1]:.2f}", (step, losses[step - 1]), xytext=(4, 6), textcoords="offset points")
+        axes.set(xlabel="training step", ylabel="loss (nats a token)", ylim=(0, None))
+    chart.description = f"Training loss over {len(losses)} steps: it starts at {losses[0]:.2f} and ends at {losses[-1]:.2f} nats a token."
+    return chart
+
+
+def square(arms: Mapping[str, Mapping[str, Estimate]], metrics: Sequence[str] = SQUARE) -> Chart:
+    """Draw each arm's share of tickets with its 95 % interval, one panel a metric.
+
+    Args:
+        arms: arm -> metric -> estimate; an arm without a metric has a gap there.
+    """
+    shown = [arm for arm in ARMS if arm in arms]
+    with matplotlib.rc_context(STYLE):
+        chart = Chart(figsize=(2.2 * len(metrics) + 1, 0.45 * len(shown) + 1.4), layout="constrained")
+        panels = chart.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+        for axes, metric in zip(panels, metrics, strict=True):
+            for row, arm in enumerate(shown):
+                if metric in arms[arm]:
+                    _dot(axes, row, arm, arms[arm][metric])
+            axes.set(title=METRIC_NAMES.get(metric, metric), xlabel="share of tickets", xlim=(-0.05, 1.05), ylim=(len(shown) - 0.5, -0.7))
+        panels[0].set_yticks(range(len(shown)), [ARM_NAMES[arm] for arm in shown])
+    described = [f"{METRIC_NAMES.get(metric, metric)}: {_listed(arms, shown, metric)}" for metric in metrics]
+    chart.description = f"Share of tickets with 95 % intervals. {'; '.join(described)}."
+    return chart
+
+
+def retrieval_curve(hits_at_k: Mapping[int, float]) -> Chart:
+    """Draw the share of questions whose answering passage is among the first k.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    if not hits_at_k:
+        raise ValueError("No k to draw. Give a dictionary such as {1: 0.88, 3: 0.98}.")
+    points = sorted(hits_at_k.items())
+    with matplotlib.rc_context(STYLE):
+        chart = Chart(figsize=(5, 3.2), layout="constrained")
+        axes = chart.subplots()
+        axes.plot(*zip(*points, strict=True), color=BLUE, marker="o")
+        for k, share in points:
+            axes.annotate(f"{share:.2f}", (k, share), xytext=(0, -15), textcoords="offset points", ha="center")
+        axes.set(xlabel="passages brought (k)", ylabel="share of questions", ylim=(0, 1.05), xticks=[k for k, _ in points])
+        axes.margins(x=0.1)
+    chart.description = f"Share of questions whose answer is among the first k passages: {', '.join(f'{share:.2f} for k = {k}' for k, share in points)}."
+    return chart
+
+
+def before_after(rows: Mapping[str, tuple[float, float]], labels: tuple[str, str] = ("before", "after"), unit: str = "share of tickets") -> Chart:
+    """Draw pairs of bars, such as scores before and after fine-tuning.
+
+    Args:
+        rows: name -> (before, after).
+    """
+    with matplotlib.rc_context(STYLE):
+        chart = Chart(figsize=(6, 0.75 * len(rows) + 1.3), layout="constrained")
+        axes = chart.subplots()
+        for side, (label, colour, hatch) in enumerate(zip(labels, (ORANGE, BLUE), ("//", ""), strict=True)):
+            places = [row + 0.38 * side - 0.19 for row in range(len(rows))]
+            bars = axes.barh(places, [pair[side] for pair in rows.values()], height=0.36, color=colour, hatch=hatch, edgecolor="black", linewidth=0.6)
+            axes.bar_label(bars, fmt=f"%.2f {label}", padding=3)
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.invert_yaxis()
+        axes.margins(x=0.25)
+        axes.set(xlabel=unit)
+    chart.description = f"{unit.capitalize()}, {labels[0]} and {labels[1]}: {'; '.join(f'{name} {a:.2f} and {b:.2f}' for name, (a, b) in rows.items())}."
+    return chart
+
+
+def _dot(axes: Axes, row: int, arm: str, found: Estimate) -> None:
+    colour, marker = ARM_LOOKS[arm]
+    axes.plot([found.low, found.high], [row, row], color=colour, linewidth=2)
+    axes.plot(found.value, row, color=colour, marker=marker, markersize=9)
+    side = "left" if found.value < 0.5 else "right"
+    axes.annotate(f"{found.value:.2f}", (found.value, row), xytext=(0, 8), textcoords="offset points", ha=side, fontsize=9)
+
+
+def _listed(arms: Mapping[str, Mapping[str, Estimate]], shown: Sequence[str], metric: str) -> str:
+    found = [(arm, arms[arm][metric]) for arm in shown if metric in arms[arm]]
+    return ", ".join(f"{ARM_NAMES[arm]} {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for arm, e in found) or "not measured"

@@ -1,0 +1,154 @@
+"""Every exercise says yes to sensible right answers, and no, with a reason, to wrong ones."""
+
+from types import SimpleNamespace
+
+import pytest
+from fakes import passage
+
+from helpers.exercises import NOTEBOOKS, Exercise, exercise
+
+
+class Index:
+    """A help centre of one passage."""
+
+    def __init__(self, text: str, article: str = "warranty") -> None:
+        self.found = passage(text, article)
+
+    def search(self, question: str, k: int = 3) -> list:
+        return [self.found]
+
+
+HITS = {1: 0.88, 2: 0.98, 3: 0.98, 5: 1.0}
+NOW = Index("The warranty is three years.")
+CONTEXT = {
+    "choose-k": {"hits_at_k": HITS},
+    "ask-the-index": {"help_center": NOW},
+    "blind-adapter": {"facts": (0.93, 0.55), "voice": (0.95, 0.96)},
+}
+RIGHT = {
+    "diagnose-three": [
+        {"a": "facts", "b": "behaviour", "c": "both"},
+        {"A": "Fact", "b": " Behavior ", "C": "BOTH"},
+        ["facts", "behaviour", "both"],
+        "facts, behaviour, both",
+    ],
+    "one-line-rule": [
+        "If the model lacks knowledge, use RAG; if its behaviour is wrong, fine-tune.",
+        "RAG for facts, fine-tuning for behavior",
+        "facts or knowledge -> rag / voice and style -> LoRA",
+        "If it knows enough but will not behave, fine-tune it; if it lacks facts, use retrieval",
+        "Knowledge: RAG. Fine-tune for habits.",
+    ],
+    "choose-k": [2, "2", 2.0],
+    "ask-the-index": ["For how many years will you repair my garden for free?"],
+    "change-an-article": [Index("The warranty is five years.")],
+    "count-lora": [7552, "7552", "7,552", "7 552", 7552.0],
+    "what-teaches-what": [{"a": "escalation", "b": "lookalike", "c": "reading", "d": "Voice"}, ["Escalation", "look-alike", "reading passages", "tone"]],
+    "read-the-square": [{"neither": "base bot", "facts only": "RAG", "behaviour only": "fine-tuning", "both": "hybrid"}, ["base", "rag", "LoRA", "RAG + LoRA"]],
+    "blind-adapter": [{"facts": "falls", "voice": "stays"}, ["Lower", "same"]],
+    "two-cases": [{"canteen": "rag", "summaries": "fine-tuned"}, "RAG, LoRA"],
+    "price-change": [["rag", "hybrid"], "hybrid, RAG", {"RAG", "Hybrid"}, "rag and hybrid"],
+}
+WRONG = {
+    "diagnose-three": [
+        ({"a": "both", "b": "behaviour", "c": "both"}, "a is not both"),
+        ({"a": "facts"}, "b has no answer"),
+        ({"z": "facts"}, "no item called z"),
+        (["facts"], "Expected 3"),
+        (7, "Expected 3"),
+    ],
+    "one-line-rule": [
+        ("Use RAG for behaviour and fine-tuning for facts", "next to its own tool"),
+        ("facts: fine-tune, behaviour: RAG", "next to its own tool"),
+        ("RAG is for facts", "says nothing of behaviour, fine-tuning"),
+        (12, "says nothing of"),
+    ],
+    "choose-k": [(1, "0.88"), (3, "more than you need"), (4, "no measurement"), ("three", "is none"), ([2], "is none")],
+    "ask-the-index": [
+        ("How long is the Warranty?", "uses the word"),
+        ("Is it three years or more?", "gives the answer away"),
+        ("repair?", "three words"),
+        (3, "three words"),
+    ],
+    "change-an-article": [(NOW, "still says 'three years'"), (Index("Water it."), "says 'five years'"), ("five years", "Hand in the HelpCenter")],
+    "count-lora": [
+        (176128, "stays frozen"),
+        (2048, "one of the two"),
+        (5504, "one of the two"),
+        (15104, "twice"),
+        (1, "Add their sizes"),
+        ("many", "is none"),
+        (True, "is none"),
+    ],
+    "what-teaches-what": [({"a": "voice", "b": "look-alike", "c": "reading", "d": "escalation"}, "a is not voice"), ({"a": "jokes"}, "not one of")],
+    "read-the-square": [
+        ({"neither": "base", "facts only": "fine-tuned", "behaviour only": "RAG", "both": "hybrid"}, "facts only is not lora"),
+        ("rag", "Expected 4"),
+    ],
+    "blind-adapter": [({"facts": "stays", "voice": "stays"}, "0.93 -> 0.55"), ({"facts": "falls", "voice": "explodes"}, "not one of")],
+    "two-cases": [({"canteen": "fine-tuned", "summaries": "rag"}, "canteen is not lora"), ({}, "no answer yet")],
+    "price-change": [
+        (["rag"], "One more arm"),
+        (["rag", "hybrid", "prompt"], "where would the new price"),
+        ("wish", "no arm called wish"),
+        ([], "a list of arms"),
+        (3, "a list of arms"),
+    ],
+}
+CASES_RIGHT = [(name, answer) for name, answers in RIGHT.items() for answer in answers]
+CASES_WRONG = [(name, *case) for name, cases in WRONG.items() for case in cases]
+
+
+def made(name: str) -> Exercise:
+    return exercise(name, **CONTEXT.get(name, {}))
+
+
+@pytest.mark.parametrize(("name", "answer"), CASES_RIGHT)
+def test_right_answers(name: str, answer: object, capsys: pytest.CaptureFixture) -> None:
+    assert made(name).check(answer) is True
+    assert capsys.readouterr().out == "Right.\n"
+
+
+@pytest.mark.parametrize(("name", "answer", "reason"), CASES_WRONG)
+def test_wrong_answers_get_a_reason(name: str, answer: object, reason: str, capsys: pytest.CaptureFixture) -> None:
+    assert made(name).check(answer) is False
+    said = capsys.readouterr().out
+    assert said.startswith("Not yet. ") and reason in said
+
+
+@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("answer", [None, ..., "", -1, float("nan"), b"x", [], {}, [None], {"a": None}, object(), SimpleNamespace(search=None)])
+def test_odd_input_is_wrong_and_never_raises(name: str, answer: object, capsys: pytest.CaptureFixture) -> None:
+    assert made(name).check(answer) is False
+    assert len(capsys.readouterr().out) > 10
+
+
+def test_every_notebook_has_two_exercises_with_hint_and_solution(capsys: pytest.CaptureFixture) -> None:
+    assert {name for names in NOTEBOOKS.values() for name in names} == set(RIGHT) == set(WRONG)
+    for names in NOTEBOOKS.values():
+        assert len(names) >= 2
+        for name in names:
+            one = made(name)
+            one.hint()
+            hint = capsys.readouterr().out
+            one.solution()
+            assert one.question and hint.strip() and capsys.readouterr().out not in ("", hint)
+
+
+def test_the_prediction_is_checked_against_what_was_measured(capsys: pytest.CaptureFixture) -> None:
+    steady = exercise("blind-adapter", facts=(0.90, 0.91), voice=(0.95, 0.70))
+    assert steady.check({"facts": "stays", "voice": "falls"}) and not steady.check({"facts": "falls", "voice": "stays"})
+
+
+def test_an_index_that_fails_is_a_sentence(capsys: pytest.CaptureFixture) -> None:
+    class Broken:
+        def search(self, question: str, k: int = 3) -> list:
+            raise RuntimeError("no index")
+
+    assert exercise("ask-the-index", help_center=Broken()).check("Will you mend it for free?") is False
+    assert "no index" in capsys.readouterr().out
+
+
+def test_an_unknown_name_lists_the_exercises() -> None:
+    with pytest.raises(KeyError, match="count-lora"):
+        exercise("nothing")

@@ -1,0 +1,117 @@
+"""No held-out ticket, and nothing of today's help centre, is in any training text."""
+
+import random
+import re
+from collections import defaultdict
+from functools import cache
+
+import pytest
+
+from helpers.base_model import companies as companies_module
+from helpers.base_model.stream import Stream, _messages
+from helpers.paths import DATA
+from helpers.scenarios import TICKETS, load_facts, read_lines
+from helpers.scoring import value_present
+from helpers.tuning import load_conversations
+
+RUN = 6
+CONTENT_WORDS = 2
+ALIKE = 0.8
+SMALL_WORDS = set(
+    "a about after all brother day tomorrow also am an and any app are as at back be been before both but by can cant could days did do does doesnt dont down each for from get go going gone got had has have "
+    "havent here hi hello how i id if ill im in into is it its ive just keep long lot many may me more much must my need no not now of off on once one only or other our out over please see "
+    "send set should so some still take takes tell that thats the their them then there they this those time to too two until up us use want was way we weeks were what whats when where which "
+    "while who why will with work would write year years yet you your youre".split()
+)
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9$]+", text.lower().replace("'", "").replace("\u2019", ""))
+
+
+def runs(text: str) -> set[tuple[str, ...]]:
+    """Six words in a row, without the phrases that any customer uses."""
+    found = words(text)
+    rows = {tuple(found[at : at + RUN]) for at in range(len(found) - RUN + 1)}
+    return {row for row in rows if len(set(row) - SMALL_WORDS) >= CONTENT_WORDS}
+
+
+def near_copies(tickets: dict[str, str], texts: list[str]) -> list[str]:
+    by_run, sets = defaultdict(set), [set(words(text)) for text in texts]
+    for number, text in enumerate(texts):
+        for row in runs(text):
+            by_run[row].add(number)
+    copies = []
+    for name, ticket in tickets.items():
+        own = set(words(ticket))
+        hits = {number for row in runs(ticket) for number in by_run[row]}
+        hits |= {n for n, other in enumerate(sets) if other and len(own & other) >= ALIKE * len(own | other)}
+        copies += [f"{name}: {ticket} || {texts[number]}" for number in sorted(hits)]
+    return copies
+
+
+@cache
+def held_out() -> dict[str, str]:
+    return {row["id"]: row["text"] for name in ("facts", "behaviour", "unanswerable") for row in read_lines(TICKETS / f"{name}.jsonl")}
+
+
+def training_texts(source: str) -> list[str]:
+    if source == "conversations":
+        return [conversation[-2]["content"].split("\n\n")[0] for conversation in load_conversations()]
+    if source == "agents":
+        return [row["user"] for row in read_lines(DATA / "conversations" / "agents.jsonl")]
+    if source == "facts":
+        return [question for fact in load_facts().values() for question in fact.questions]
+    if source == "messages":
+        return [text for _, text, _ in _messages(DATA / "pretraining" / "messages")]
+    return [question.text for company in companies_module.load() for question in company.questions]
+
+
+def test_the_guard_sees_a_copy():
+    ticket = {"x": "My fingers tingle whenever I touch the metal pole with wet hands."}
+    assert near_copies(ticket, ["my fingers tingle whenever I touch the METAL frame of a lamp"])
+    assert near_copies({"x": "Does the app have a dark mode?"}, ["does the app have dark mode"])
+    assert not near_copies(ticket, ["How long does it take to get my money back?"])
+
+
+@pytest.mark.parametrize("source", ["conversations", "agents", "facts", "messages", "companies"])
+def test_no_ticket_is_near_a_training_text(source):
+    texts = training_texts(source)
+    assert len(texts) > 300
+    assert near_copies(held_out(), texts) == []
+
+
+def todays_facts():
+    return [fact for fact in load_facts().values() if fact.status in ("changed", "new")]
+
+
+def test_no_conversation_holds_a_sentence_of_today():
+    text = (DATA / "conversations" / "train.jsonl").read_text(encoding="utf-8")
+    texts = [message["content"] for conversation in load_conversations() for message in conversation]
+    assert text and [fact.id for fact in todays_facts() if any(fact.current_sentence in content for content in texts)] == []
+
+
+def test_no_conversation_states_a_value_of_today():
+    rows = read_lines(DATA / "conversations" / "agents.jsonl")
+    facts, stated = load_facts(), []
+    for row, conversation in zip(rows, load_conversations(), strict=True):
+        fact = facts.get(row["fact"])
+        if fact and fact.status in ("changed", "new") and value_present(fact.current, conversation[-1]["content"]):
+            stated.append((row["id"], fact.id))
+    assert stated == []
+
+
+def test_the_base_models_stream_knows_nothing_of_today():
+    companies = companies_module.load()
+    rng = random.Random(0)
+    for company in companies:
+        for question in company.questions:
+            question.ranking = rng.sample(range(len(company.sentences)), 8)
+    stream = Stream(companies, ["The quick brown fox jumps over the lazy dog near a river."], seed=0)
+    examples = [stream.example(100_000 + number) for number in range(6000)]
+    assert {"remember", "read", "topic", "abstain"} <= {example.task for example in examples}
+    everything = "\n".join(f"{e.system}\n{e.prompt}\n{e.answer}" for e in examples)
+    assert any(fact.statement.format(value=fact.first) in everything for fact in todays_facts() if fact.first), "the sample is too small to prove anything"
+    assert [fact.id for fact in todays_facts() if fact.current_sentence in everything] == []
+    remembered = "\n".join(e.answer for e in examples if e.task == "remember")
+    assert [fact.id for fact in todays_facts() if fact.statement.format(value=fact.current) in remembered] == []

@@ -1,0 +1,124 @@
+"""Models, tokenizers and adapters load or say what is wrong."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from fixtures import build_llm, llm, llm_folder, own_workspace  # noqa: F401
+from langchain_core.messages import HumanMessage
+from langchain_core.prompt_values import ChatPromptValue
+from safetensors.torch import load_file, save_file
+
+from helpers.models import ChatModel, ModelError, embedder_folder, load_embedder, load_model, load_tokenizer, new_model
+from helpers.tuning import LoraSettings, _save_whole, add_adapter
+
+
+@pytest.fixture
+def adapter(llm, tmp_path):  # noqa: F811
+    """An adapter that changes something, without any training."""
+    model = add_adapter(new_model())
+    torch.manual_seed(3)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=0.5)
+    _save_whole(model, tmp_path / "adapter", LoraSettings())
+    return tmp_path / "adapter"
+
+
+def chat(model, tokenizer) -> ChatModel:
+    return ChatModel(model, tokenizer)
+
+
+def prompt(text: str) -> ChatPromptValue:
+    return ChatPromptValue(messages=[HumanMessage(text)])
+
+
+def test_an_adapter_is_loaded_and_the_shared_base_stays_as_it_was(adapter, llm):  # noqa: F811
+    ids = torch.tensor([load_tokenizer(str(llm)).encode("How long is the warranty?")])
+    with torch.no_grad():
+        before = load_model()(input_ids=ids).logits
+        changed = load_model(adapter)(input_ids=ids).logits
+        after = load_model()(input_ids=ids).logits
+    assert torch.equal(before, after)
+    assert not torch.allclose(before, changed)
+
+
+def test_a_missing_adapter_is_explained(llm, tmp_path):  # noqa: F811
+    for folder in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(ModelError, match="There is no adapter in .* adapter=True"):
+            load_model(folder)
+
+
+def damage_weights(folder):
+    weights = folder / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:200])
+
+
+def damage_config(folder):
+    (folder / "adapter_config.json").write_text("{ half a file", encoding="utf-8")
+
+
+def damage_shapes(folder):
+    weights = folder / "adapter_model.safetensors"
+    save_file({name: torch.zeros(3, 3) for name in load_file(weights)}, weights)
+
+
+def damage_targets(folder):
+    config = folder / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "target_modules": ["of_another_model"]}), encoding="utf-8")
+
+
+@pytest.mark.parametrize("damage", [damage_weights, damage_config, damage_shapes, damage_targets])
+def test_a_damaged_adapter_is_explained(adapter, damage):
+    damage(adapter)
+    with pytest.raises(ModelError, match="cannot be loaded .* Delete that folder and train it again"):
+        load_model(adapter)
+
+
+def test_an_adapter_trained_anew_in_the_same_folder_is_loaded(adapter, llm):  # noqa: F811
+    ids = torch.tensor([load_tokenizer(str(llm)).encode("How long is the warranty?")])
+    with torch.no_grad():
+        first = load_model(adapter)(input_ids=ids).logits
+        model = add_adapter(new_model())
+        _save_whole(model, adapter, LoraSettings())
+        second = load_model(adapter)(input_ids=ids).logits
+    assert not torch.allclose(first, second)
+
+
+def test_a_missing_model_is_explained_even_with_an_adapter(adapter, tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_LLM", str(tmp_path / "no-model"))
+    for name in (None, adapter):
+        with pytest.raises(ModelError, match="There is no language model at .*no-model.* unset COURSE_LLM"):
+            load_model(name)
+    with pytest.raises(ModelError, match="There is no language model"):
+        load_tokenizer(str(tmp_path / "no-model"))
+
+
+def test_a_model_without_a_chat_template_is_explained(llm, tmp_path):  # noqa: F811
+    folder = shutil.copytree(llm, tmp_path / "plain")
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match="no chat template"):
+        load_tokenizer(str(folder))
+
+
+def test_batches_give_the_same_replies_as_single_prompts(llm):  # noqa: F811
+    model = chat(load_model(), load_tokenizer(str(llm)))
+    prompts = [prompt(text) for text in ("Hi", "How long is the warranty of my garden?", "Where is my parcel? " * 20, "Hi")]
+    replies = [message.content for message in model.batch(prompts)]
+    assert replies == [model.invoke(value).content for value in prompts]
+    assert replies[0] == replies[3] and len(set(replies)) > 1
+
+
+def test_a_prompt_that_does_not_fit_is_explained(llm):  # noqa: F811
+    with pytest.raises(ModelError, match="reads up to 900. Shorten"):
+        chat(load_model(), load_tokenizer(str(llm))).invoke(prompt("How long is the warranty? " * 400))
+
+
+def test_the_embedder_is_the_published_one_and_finds_meaning():
+    assert (embedder_folder() / "model.safetensors").exists()
+    embedder = load_embedder()
+    money, refund, basil = embedder.embed_documents(["I want my money back", "How do I get a refund?", "My basil has yellow leaves"])
+    assert len(money) == 384 and sum(x * x for x in money) == pytest.approx(1.0, abs=1e-4)
+    dot = lambda a, b: sum(x * y for x, y in zip(a, b, strict=True))  # noqa: E731
+    assert dot(money, refund) > dot(money, basil) + 0.2

@@ -1,0 +1,388 @@
+"""Every control of every widget, fired as a learner would, with bots that answer at once."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes import FakeBot, passage, reply
+from fixtures import FakeEmbedder, own_workspace  # noqa: F401
+
+from helpers.bots import BotError
+from helpers.decisions import BRANCHES, evidence_from, walk
+from helpers.knowledge import HelpCenter
+from helpers.scenarios import ARMS, load_tickets
+from helpers.toggle import FIRST, OWN
+from helpers.widgets import ArticleEditor, DecisionWalk, DiagnosisQuiz, ToggleLab, TrainingProgress, plain_text
+
+EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">'
+
+
+class Maker:
+    """Makes one fake bot an arm and counts how often."""
+
+    def __init__(self, make: Callable[[str], FakeBot] = lambda arm: FakeBot(f"I am {arm}.")) -> None:
+        self.make, self.made = make, []
+
+    def __call__(self, arm: str) -> FakeBot:
+        self.made.append(arm)
+        return self.make(arm)
+
+
+def shown(lab: ToggleLab) -> str:
+    return plain_text(lab.card.value)
+
+
+# Toggle lab
+
+
+def test_making_the_lab_makes_no_bot() -> None:
+    maker = Maker()
+    assert "Predict first" in shown(ToggleLab(maker)) and maker.made == []
+
+
+@pytest.mark.parametrize("scenario", ["facts", "behaviour"])
+def test_every_tool_answers_in_every_scenario(scenario: str) -> None:
+    maker = Maker()
+    lab = ToggleLab(maker)
+    lab.scenario.value = scenario
+    for arm in (*ARMS, *ARMS):
+        lab.tool.value = arm
+        lab.ask.click()
+        assert f"Reply\nI am {arm}.\n" in shown(lab)
+        assert load_by_id(scenario)[lab.ticket.value] in shown(lab)
+    assert sorted(maker.made) == sorted(ARMS), "bots are made once and kept"
+
+
+def load_by_id(scenario: str) -> dict[str, str]:
+    return {t.id: t.text for t in (*load_tickets(scenario), *load_tickets("unanswerable"))}
+
+
+def test_a_ticket_is_answered_when_it_is_chosen_and_well_chosen_ones_come_first() -> None:
+    lab = ToggleLab(Maker())
+    for scenario, first in FIRST.items():
+        lab.scenario.value = scenario
+        ids = [value for _, value in lab.ticket.options]
+        assert tuple(ids[: len(first)]) == first and len(ids) == len(set(ids))
+        for i in first[::-1]:
+            lab.ticket.value = i
+            assert load_by_id(scenario)[i] in shown(lab)
+
+
+def test_changing_the_scenario_asks_once() -> None:
+    bot = FakeBot()
+    lab = ToggleLab(lambda arm: bot)
+    lab.scenario.value = "behaviour"
+    assert bot.asked == [load_by_id("behaviour")[FIRST["behaviour"][0]]]
+
+
+def test_own_words_are_asked_and_shown_as_text() -> None:
+    lab = ToggleLab(lambda arm: FakeBot(EVIL))
+    lab.own_words.value = f"Hello {EVIL}"
+    lab.ask.click()
+    assert lab.ticket.value == OWN and shown(lab).startswith(f"Ticket\nHello {EVIL}\nReply\n{EVIL}")
+    assert "<script" not in lab.card.value and "<img" not in lab.card.value
+    lab.tool.value = "hybrid"
+    assert f"Hello {EVIL}" in shown(lab), "another tool gets the same words"
+    lab.ticket.value = FIRST["facts"][0]
+    assert "Hello" not in shown(lab)
+
+
+def test_without_own_words_there_is_nothing_to_answer() -> None:
+    maker = Maker()
+    lab = ToggleLab(maker)
+    lab.ticket.value = OWN
+    assert "nothing to answer" in shown(lab) and maker.made == []
+
+
+@pytest.mark.parametrize("error", [BotError("The ticket is far too long."), OSError("disk full"), ValueError("odd")])
+def test_an_error_is_a_message_and_the_lab_goes_on(error: Exception) -> None:
+    lab = ToggleLab(lambda arm: FakeBot("fine", error if arm == "rag" else None))
+    lab.tool.value = "rag"
+    assert str(error) in shown(lab) and "Traceback" not in shown(lab)
+    assert not lab.ask.disabled
+    lab.tool.value = "lora"
+    assert "Reply\nfine" in shown(lab)
+
+
+def test_a_bot_that_could_not_be_made_is_made_again_at_the_next_try() -> None:
+    tries = []
+
+    def make(arm: str) -> FakeBot:
+        tries.append(arm)
+        if len(tries) == 1:
+            raise OSError("The adapter cannot be written: disk full")
+        return FakeBot("made it")
+
+    lab = ToggleLab(make)
+    lab.ask.click()
+    assert "disk full" in shown(lab)
+    lab.ask.click()
+    assert "made it" in shown(lab)
+
+
+def test_clicks_while_a_bot_works_do_not_nest_and_the_last_choice_is_shown() -> None:
+    class Impatient(FakeBot):
+        depth = 0
+
+        def ask(self, question: str):
+            assert self.depth == 0 and lab.ask.disabled
+            self.depth = 1
+            if not self.asked:
+                lab.ask.click()
+                lab.scenario.value = "behaviour"
+            self.depth = 0
+            return super().ask(question)
+
+    bot = Impatient()
+    lab = ToggleLab(lambda arm: bot)
+    lab.ask.click()
+    assert len(bot.asked) == 2
+    assert shown(lab).startswith(f"Ticket\n{load_by_id('behaviour')[FIRST['behaviour'][0]]}")
+
+
+def test_the_card_says_what_is_going_on_while_a_bot_is_made() -> None:
+    seen = []
+
+    def make(arm: str) -> FakeBot:
+        seen.append(shown(lab))
+        return FakeBot()
+
+    lab = ToggleLab(make)
+    lab.ask.click()
+    lab.tool.value = "hybrid"
+    assert "base bot is being loaded" in seen[0] and "about a minute" not in seen[0]
+    assert "hybrid bot is being loaded" in seen[1] and "about a minute" in seen[1]
+
+
+def test_callbacks_print_nothing(capsys: pytest.CaptureFixture) -> None:
+    lab = ToggleLab(Maker())
+    lab.tool.value = "rag"
+    lab.ask.click()
+    assert capsys.readouterr() == ("", "")
+
+
+# Diagnosis quiz
+
+
+def test_six_transcripts_reveal_only_after_a_choice() -> None:
+    quiz = DiagnosisQuiz()
+    assert len(quiz.cases) == 6
+    for case in quiz.cases:
+        assert case.reveal.disabled and case.row["why"] not in case.answer.value
+        case.reveal.click()
+        assert plain_text(case.answer.value) == "• Choose a diagnosis first."
+        case.choice.value = case.row["diagnosis"]
+        assert not case.reveal.disabled
+        case.reveal.click()
+        assert plain_text(case.answer.value) == f"✓ Right: {case.row['diagnosis']}. {case.row['why']}"
+        assert case.choice.disabled
+    assert plain_text(quiz.score.value).startswith("6 right of 6 revealed")
+
+
+def test_a_wrong_diagnosis_is_counted_and_explained() -> None:
+    quiz = DiagnosisQuiz([{"ticket": EVIL, "reply": EVIL, "diagnosis": "both", "why": EVIL}])
+    case = quiz.cases[0]
+    case.choice.value = "facts"
+    case.reveal.click()
+    assert plain_text(case.answer.value).startswith("✗ Not facts: both.")
+    assert plain_text(quiz.score.value).startswith("0 right of 1 revealed")
+    assert EVIL in plain_text(case.transcript.value)
+    assert "<script" not in case.transcript.value + case.answer.value and "<img" not in case.transcript.value + case.answer.value
+
+
+# Decision walk
+
+
+@pytest.mark.parametrize(
+    ("answers", "steps", "branch"),
+    [
+        ({}, 1, None),
+        ({"kind": "facts", "changes": "yes"}, 3, None),
+        ({"kind": "facts", "changes": "yes", "citations": "no"}, 3, "rag"),
+        ({"kind": "facts", "changes": "no", "citations": "yes"}, 3, "rag"),
+        ({"kind": "facts", "changes": "no", "citations": "no"}, 4, None),
+        ({"kind": "facts", "changes": "no", "citations": "no", "unsure": "no"}, 4, "prompt"),
+        ({"kind": "behaviour", "examples": "yes"}, 2, "lora"),
+        ({"kind": "behaviour", "examples": "no", "unsure": "yes"}, 3, "start"),
+        ({"kind": "behaviour", "examples": "yes", "changes": "yes", "unsure": "yes"}, 2, "lora"),
+        ({"kind": "both", "changes": "yes", "citations": "no", "examples": "yes"}, 4, "hybrid"),
+        ({"kind": "both", "changes": "yes", "citations": "no", "examples": "no"}, 4, "rag"),
+        ({"kind": "both", "changes": "no", "citations": "no", "examples": "yes"}, 4, "lora"),
+        ({"kind": "unsure"}, 2, None),
+        ({"kind": "unsure", "unsure": "yes"}, 2, "start"),
+    ],
+)
+def test_branches(answers: dict[str, str], steps: int, branch: str | None) -> None:
+    assert (len(walk(answers)[0]), walk(answers)[1]) == (steps, branch)
+    shown_walk = DecisionWalk({name: f"evidence for {name}" for name in BRANCHES})
+    for name, value in answers.items():
+        shown_walk.questions[name].value = value
+    visible = [name for name, question in shown_walk.questions.items() if question.layout.display != "none"]
+    assert len(visible) == steps and shown_walk.branch == branch
+    assert (f"evidence for {branch}" in plain_text(shown_walk.result.value)) == (branch is not None)
+
+
+def test_worked_examples_lead_to_their_tools() -> None:
+    decision = DecisionWalk({"rag": "0.93 of the tickets"})
+    decision.examples["behaviour"].click()
+    assert decision.branch == "lora" and "Fine-tuning." in decision.result.value and "Not measured yet" in decision.result.value
+    decision.examples["facts"].click()
+    assert decision.branch == "rag" and "0.93 of the tickets" in decision.result.value
+    assert decision.questions["examples"].value is None
+
+
+def test_an_own_case_is_saved_and_comes_back(own_workspace: Path) -> None:  # noqa: F811
+    decision = DecisionWalk()
+    decision.case.value = "Unser Bot für Öfen </textarea>"
+    decision.examples["facts"].click()
+    decision.save_button.click()
+    saved = json.loads((own_workspace / "my_case.json").read_text(encoding="utf-8"))
+    assert saved == {"case": "Unser Bot für Öfen </textarea>", "answers": {"kind": "facts", "changes": "yes", "citations": "yes"}, "branch": "rag"}
+    assert "Saved as my_case.json" in plain_text(decision.status.value)
+    assert DecisionWalk().case.value == "Unser Bot für Öfen </textarea>"
+
+
+def test_an_empty_case_replaces_nothing(own_workspace: Path) -> None:  # noqa: F811
+    decision = DecisionWalk()
+    decision.case.value = "my case"
+    decision.save()
+    decision.case.value = "   "
+    assert decision.save() is None and "Nothing saved" in plain_text(decision.status.value)
+    assert json.loads((own_workspace / "my_case.json").read_text())["case"] == "my case"
+
+
+@pytest.mark.parametrize("content", ["{half", "[]", '{"case": 3}', "[1]"])
+def test_a_damaged_case_is_set_aside(own_workspace: Path, content: str) -> None:  # noqa: F811
+    own_workspace.mkdir(parents=True)
+    (own_workspace / "my_case.json").write_text(content)
+    decision = DecisionWalk()
+    decision.case.value = "another case"
+    assert decision.save() is not None
+    assert (own_workspace / "my_case.damaged.json").read_text() == content
+
+
+def test_a_case_that_cannot_be_written_stays_in_the_box(own_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    decision = DecisionWalk()
+    decision.case.value = "my case"
+    (own_workspace / "my_case.part").mkdir(parents=True)
+    assert decision.save() is None
+    assert "Not saved" in plain_text(decision.status.value) and decision.case.value == "my case"
+
+
+def test_evidence_names_the_measured_shares() -> None:
+    score = {"value": 0.9, "low": 0.8, "high": 1.0, "n": 10}
+    evidence = evidence_from({arm: {metric: score for metric in ("facts_current", "voice", "resolved")} for arm in ARMS})
+    assert set(evidence) == set(BRANCHES) and all("0.90 [0.80, 1.00]" in sentence for sentence in evidence.values())
+
+
+# Training progress
+
+
+def test_training_progress_follows_the_steps() -> None:
+    progress = TrainingProgress()
+    for step in (1, 2, 3):
+        progress(step, 3, 3.0 / step)
+    assert (progress.bar.value, progress.bar.max, progress.losses) == (3, 3, [3.0, 1.5, 1.0])
+    assert plain_text(progress.label.value) == "Step 3 of 3, loss 1.00, done."
+
+
+# Article editor
+
+
+class Reader:
+    """A bot that answers with the best passage."""
+
+    def __init__(self, help_center: HelpCenter) -> None:
+        self.help_center = help_center
+
+    def ask(self, question: str):
+        found = tuple(self.help_center.search(question, 1))
+        return reply(f"{found[0].text} [1]", found, found, question=question)
+
+
+OLD = "# Warranty\n\nThe warranty is three years.\n"
+NEW = OLD.replace("three", "five")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> HelpCenter:
+    folder = tmp_path / "articles"
+    folder.mkdir()
+    (folder / "warranty.md").write_text(OLD)
+    (folder / "watering.md").write_text("# Watering\n\nWater twice a week.\n")
+    return HelpCenter.from_folder(folder, embedder=FakeEmbedder())
+
+
+@pytest.fixture
+def editor(source: HelpCenter) -> ArticleEditor:
+    return ArticleEditor(source, "How long is the warranty?", Reader)
+
+
+def test_a_sync_shows_the_answers_before_and_after_and_leaves_the_source(editor: ArticleEditor, source: HelpCenter) -> None:
+    editor.article.value = "warranty"
+    editor.text.value = NEW
+    editor.sync.click()
+    assert plain_text(editor.report.value) == "✓ Passages: 0 added, 1 updated, 0 deleted, 1 unchanged."
+    assert "three years" in plain_text(editor.before.value) and "five years" in plain_text(editor.after.value)
+    assert "The sync took" in editor.seconds.value
+    assert (source.folder / "warranty.md").read_text() == OLD
+
+
+def test_undo_brings_the_article_and_the_answer_back(editor: ArticleEditor) -> None:
+    assert editor.undo.disabled
+    editor.text.value = NEW
+    editor.sync.click()
+    editor.article.value = "watering"
+    assert not editor.undo.disabled
+    editor.undo.click()
+    assert (editor.article.value, editor.text.value, editor.undo.disabled) == ("warranty", OLD, True)
+    assert "three years" in plain_text(editor.after.value)
+    editor.undo.click()
+    assert "nothing to undo" in plain_text(editor.report.value)
+
+
+def test_drafts_and_saved_edits_are_not_lost(editor: ArticleEditor, source: HelpCenter) -> None:
+    editor.text.value = NEW
+    editor.article.value = "watering"
+    editor.article.value = "warranty"
+    assert editor.text.value == NEW
+    editor.sync.click()
+    assert ArticleEditor(source, "A question?", Reader).text.value == NEW
+
+
+@pytest.mark.parametrize(("text", "message"), [("  ", "the article is empty"), ("# T\n\n" + "word " * 200_000, "Split it")])
+def test_a_bad_article_changes_nothing(editor: ArticleEditor, text: str, message: str) -> None:
+    editor.text.value = text
+    editor.sync.click()
+    assert message in plain_text(editor.report.value)
+    assert (editor.help_center.folder / "warranty.md").read_text() == OLD
+    assert editor.text.value == text and editor.undo.disabled and not editor.sync.disabled
+
+
+def test_a_bot_that_fails_is_a_message(source: HelpCenter) -> None:
+    editor = ArticleEditor(source, "A question?", lambda help_center: FakeBot(error=BotError("Too long.")))
+    editor.sync.click()
+    assert plain_text(editor.report.value) == "✗ Too long."
+
+
+def test_an_article_with_markup_is_shown_as_text(editor: ArticleEditor) -> None:
+    editor.text.value = f"# Warranty\n\nThe warranty is {EVIL} years.\n"
+    editor.sync.click()
+    assert EVIL in plain_text(editor.after.value)
+    assert "<script" not in editor.after.value and "<img" not in editor.after.value
+
+
+@pytest.mark.parametrize("make", [lambda: ToggleLab(Maker()), DiagnosisQuiz, DecisionWalk, TrainingProgress])
+def test_a_widget_prints_as_its_name(make: Callable) -> None:
+    assert repr(make()) == f"{type(make()).__name__}()"
+
+
+def test_a_passage_with_markup_is_shown_as_text() -> None:
+    class Cites(FakeBot):
+        def ask(self, question: str):
+            return reply("Three years. [1]", (passage(EVIL),), (passage(EVIL),), question=question)
+
+    lab = ToggleLab(lambda arm: Cites())
+    lab.tool.value = "rag"
+    assert EVIL in shown(lab) and "<script" not in lab.card.value and "<img" not in lab.card.value
