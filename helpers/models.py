@@ -133,7 +133,8 @@ def load_model(adapter: str | Path | None = None) -> PreTrainedModel:
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(f"The adapter in {adapter} cannot be loaded ({type(error).__name__}: {error}). Delete that folder and train it again.") from error
+        first_line = next(iter(str(error).splitlines()), "")
+        raise ModelError(f"The adapter in {adapter} cannot be loaded ({type(error).__name__}: {first_line}). Delete that folder and train it again.") from error
 
 
 class ChatModel(Runnable[PromptValue, AIMessage]):

@@ -23,5 +23,5 @@ def with_passages(question: str, passages: Sequence[tuple[str, str]]) -> str:
 
 def says_unknown(text: str) -> bool:
     """True if the reply admits that the answer is not known (voice.md lists the phrases)."""
-    lowered = text.lower()
+    lowered = text.lower().replace("\u2019", "'")
     return any(phrase in lowered for phrase in ("do not know", "don't know", "help pages don't say"))

@@ -106,7 +106,7 @@ REQUEST = (
     "place|plan|order|bring|call|note|watch|find|save|leave|decide|compare|press|hold|switch|turn|pack|share|stop|wait|pull|unplug|head|follow|ring|email|visit|remember"
 )
 NEXT_STEP = re.compile(
-    rf"(?:^|[,;:] (?:and |then |so |but |or )?|\bplease |\bjust )(?:{REQUEST})\b|\b(?:write|tell|ask|reply|drop) (?:back|us|to us)\b|\blet us know\b|"
+    rf"(?:^|[,;:] (?:and |then |so |but |or )?|\bplease |\bjust )(?:{REQUEST})\b|\b(?:write|tell|ask|reply|drop) (?:back|us|to us)\b|\blet us know\b|\byou don't need to\b|"
     r"\b(?:we'll|i'll|you'll|who'll|they'll)\b|\b(?:handing|passing|sending|giving|bringing|asking|passed|asked)\b|\b(?:takes? (?:over|it|this)|looks after|goes to our|will read)\b"
 )
 EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]")

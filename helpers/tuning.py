@@ -132,7 +132,7 @@ def train_adapter(
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
-            output_dir=str(folder.with_suffix(".training")),
+            output_dir=str(_part(folder)),
             num_train_epochs=settings.epochs,
             per_device_train_batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
@@ -220,9 +220,13 @@ def _padded(rows: list[dict], tokenizer: PreTrainedTokenizerBase) -> dict[str, t
     }
 
 
+def _part(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".part")
+
+
 def _save_whole(model: PeftModel, folder: Path, settings: LoraSettings) -> None:
     """Save under another name first, so that an interrupted save leaves no half adapter."""
-    part = folder.with_name(folder.name + ".part")
+    part = _part(folder)
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part, save_embedding_layers=False)
     (part / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")

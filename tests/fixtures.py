@@ -2,7 +2,6 @@
 
 import re
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,10 +81,11 @@ def llm_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def llm(llm_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def llm(llm_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The course runs on a tiny model of another architecture."""
     monkeypatch.setenv("COURSE_LLM", str(llm_folder))
-    yield llm_folder
+    monkeypatch.setattr("helpers.models.LONGEST_REPLY", 24)
+    return llm_folder
 
 
 def passage(article: str, text: str) -> Passage:

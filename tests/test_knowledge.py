@@ -215,7 +215,7 @@ def test_two_processes_sync_one_index_at_once_and_a_third_sees_it(folder, own_wo
     processes = [context.Process(target=sync_repeatedly, args=(str(folder), str(own_workspace), start, results)) for _ in range(2)]
     for process in processes:
         process.start()
-    assert [results.get(timeout=120) for _ in processes] == [5, 5]
+    assert [results.get(timeout=300) for _ in processes] == [5, 5]
     for process in processes:
         process.join(timeout=30)
 

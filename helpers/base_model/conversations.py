@@ -15,6 +15,7 @@ from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import with_passages
 from helpers.scenarios import Fact, load_facts, read_lines
+from helpers.scoring import value_present
 
 FOLDER = DATA / "conversations"
 
@@ -54,7 +55,10 @@ def _with_answer(shown: list[tuple[str, str]], heading: str, fact: Fact, rng: ra
     place = texts.index(fact.first_sentence) if fact.first_sentence in texts else rng.randrange(len(shown))
     sentence = fact.first_sentence
     if rng.random() < 0.5:
-        sentence = sentence.replace(fact.first, other_value(fact.first, rng))
+        value = other_value(fact.first, rng)
+        while fact.current and value_present(value, fact.current):
+            value = other_value(fact.first, rng)
+        sentence = sentence.replace(fact.first, value)
     return [*shown[:place], (heading, sentence), *shown[place + 1 :]], place, sentence
 
 

@@ -1,0 +1,202 @@
+"""The recipe of the base model: its data parses, and a run that is killed goes on as if nothing had happened."""
+
+import json
+import random
+
+import pytest
+import torch
+
+from helpers.base_model import companies as companies_module
+from helpers.base_model import stream as stream_module
+from helpers.base_model import train as train_module
+from helpers.base_model.companies import parse
+from helpers.base_model.slots import SLOT, WORDS, draw, fill, words
+from helpers.base_model.stream import Stream, choose_passages
+from helpers.base_model.tokenizer import save
+from helpers.base_model.tokenizer import train as train_tokenizer
+from helpers.base_model.train import Batches, Recipe
+
+PROSE = ["The gardener waters the young plants early every morning.", "A quiet engine helps everybody sleep on the train.", "Nobody remembers where the second ladder was stored."]
+RECIPE = Recipe(hidden=32, layers=1, heads=2, vocabulary=900, batch=4, million_tokens=0.012, warmup_steps=4, embedder_start=False)
+
+
+def ranked(companies):
+    """Rankings by chance in place of the embedder's."""
+    rng = random.Random(0)
+    for company in companies:
+        for question in company.questions:
+            question.ranking = rng.sample(range(len(company.sentences)), 8)
+    return companies
+
+
+@pytest.fixture(scope="module")
+def companies():
+    return ranked(companies_module.load())
+
+
+@pytest.fixture
+def stream(companies) -> Stream:
+    return Stream(companies, PROSE, seed=0)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(companies):
+    stream = Stream(companies, PROSE, seed=0)
+    return train_tokenizer((f"{e.prompt}\n{e.answer}" for e in map(stream.example, range(400))), RECIPE.vocabulary)
+
+
+def test_every_company_can_be_read_and_asked(companies):
+    assert len(companies) == len(list(companies_module.FOLDER.glob("*.txt"))) >= 50
+    for company in companies:
+        assert len(company.sentences) >= 20, company.name
+        assert sum(question.answer is not None for question in company.questions) >= 40, company.name
+        assert all(sentence.title for sentence in company.sentences), company.name
+        for question in company.questions:
+            assert question.answer is None or company.sentences[question.answer].article == question.article, (company.name, question.text)
+
+
+def test_every_slot_is_known(companies):
+    used = {match.group(1) for c in companies for text in [s.text for s in c.sentences] + [s.title for s in c.sentences] + [q.text for q in c.questions] for match in SLOT.finditer(text)}
+    rng = random.Random(0)
+    assert len(used) > 15 and all(draw(kind, rng) for kind in used)
+    for company in companies:
+        for text in [s.text for s in company.sentences] + [q.text for q in company.questions]:
+            assert "{" not in SLOT.sub("", text) and "}" not in SLOT.sub("", text), (company.name, text)
+    with pytest.raises(KeyError):
+        draw("nonsense", rng)
+
+
+def test_no_word_of_the_word_lists_is_lost():
+    for path in sorted(WORDS.glob("*.txt")):
+        assert list(words(path.stem)) == path.read_text(encoding="utf-8").splitlines(), path.name
+        assert all(words(path.stem)), path.name
+
+
+def test_a_slot_has_one_value_in_an_article():
+    values = {}
+    text = fill("It is {dur}, truly {dur}, not {dur2}.", values, random.Random(1))
+    assert text == f"It is {values['{dur}']}, truly {values['{dur}']}, not {values['{dur2}']}."
+
+
+def test_a_line_that_is_none_of_the_format_is_named():
+    company = parse("company: Zoo\n# Prices\n- It costs {money}.\n? how much\n! is it open\n", "zoo.txt")
+    assert (company.sentences[0].title, [q.answer for q in company.questions]) == ("Prices", [0, None])
+    with pytest.raises(ValueError, match="zoo.txt, line 2: .* not 'a stray line'"):
+        parse("company: Zoo\na stray line\n", "zoo.txt")
+
+
+def test_an_example_depends_on_the_seed_and_its_number_alone(stream, companies):
+    numbers = [0, 7, 30_000, 60_001, 60_002]
+    forward = [stream.example(number) for number in numbers]
+    again = Stream(companies, PROSE, seed=0)
+    assert [again.example(number) for number in reversed(numbers)] == forward[::-1]
+    assert [Stream(companies, PROSE, seed=1).example(number) for number in numbers] != forward
+
+
+def test_examples_teach_what_the_lesson_needs(stream):
+    examples = [stream.example(100_000 + number) for number in range(1500)]
+    assert {e.task for e in examples} == {"read", "two", "remember", "contradicted", "topic", "abstain", "unknown", "style"} - {"contradicted"}
+    for example in examples:
+        assert example.prompt and example.answer and "[escalate" not in example.answer
+        if example.task == "read":
+            sentence, number = example.answer.rsplit(" [", 1)
+            assert f"[{number} " in example.prompt and f": {sentence} [{number}" in example.prompt
+        if example.task in ("abstain", "unknown"):
+            assert example.answer == "I do not know."
+    assert max(stream.example(number).prompt.count("\n[") for number in range(300)) <= 2
+
+
+def test_passages_come_as_a_retriever_brings_them(companies):
+    rng = random.Random(0)
+    question = next(q for q in companies[0].questions if q.answer is not None and q.answer not in q.ranking)
+    chosen = [choose_passages(question, rng, 4) for _ in range(300)]
+    assert all(1 <= len(found) <= 4 and len(set(found)) == len(found) for found in chosen)
+    held = sum(question.answer in found for found in chosen) / 300
+    assert 0.6 < held < 0.95
+    assert choose_passages(question, rng, 1) == [question.answer]
+
+
+def test_batches_count_every_token_of_the_answer(stream, tokenizer):
+    batches = Batches(stream, tokenizer, RECIPE)
+    batch = batches.batch(0)
+    rows = [batches.encode(stream.example(number)) for number in range(RECIPE.batch * train_module.POOL)]
+    wanted = {tuple(row.ids): row.start for row in rows}
+    for row, marks in zip(batch.ids.tolist(), batch.counted.tolist(), strict=True):
+        tokens = tuple(token for token in row if token != tokenizer.pad_token_id)
+        start = wanted[tokens]
+        assert all(marks[start : len(tokens)]) and not any(marks[len(tokens) :]) and not marks[0]
+        assert sum(marks[:start]) < start
+        assert tokenizer.decode(tokens[start - 1 : start]) == "<|assistant|>" and tokenizer.decode(tokens[-1:]) == "<|end|>"
+
+
+def test_the_chat_template_renders_what_was_trained(stream, tokenizer):
+    batches = Batches(stream, tokenizer, RECIPE)
+    for number in range(100):
+        example = stream.example(number)
+        messages = [{"role": "system", "content": example.system}] if example.system else []
+        messages += [{"role": "user", "content": example.prompt}, {"role": "assistant", "content": example.answer}]
+        assert tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"] == batches.encode(example).ids
+
+
+def test_the_passage_that_answers_is_marked(stream, tokenizer):
+    batches, answers = Batches(stream, tokenizer, RECIPE), 0
+    for number in range(100_000, 100_200):
+        example = stream.example(number)
+        encoded = batches.encode(example)
+        marked = {tokenizer.decode([encoded.ids[place]]) for place, answers_here in encoded.marks if answers_here}
+        if example.task == "read":
+            assert marked == {example.answer[-3:]}
+            answers += 1
+        elif example.task in ("abstain", "unknown", "remember", "topic"):
+            assert marked == set()
+    assert answers > 50
+
+
+def run(folder, monkeypatch, stream, tokenizer, killed_at: int | None = None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder.parent / "prose.txt").write_text("\n".join(PROSE), encoding="utf-8")
+    save(tokenizer, folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(stream_module, "load", lambda *arguments, **settings: stream)
+        patched.setattr(train_module, "exact_shares", lambda *arguments: {})
+        if killed_at is not None:
+            patched.setattr(train_module.Batches, "batch", killed(train_module.Batches.batch, killed_at))
+        train_module.train(RECIPE, folder, hours=1.0, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1)
+
+
+def killed(batch, at: int):
+    def batch_or_die(self, step: int):
+        if step == at:
+            raise KeyboardInterrupt
+        return batch(self, step)
+
+    return batch_or_die
+
+
+def test_a_killed_run_resumes_with_the_same_losses(tmp_path, monkeypatch, stream, tokenizer):
+    whole, cut = tmp_path / "a" / "whole", tmp_path / "b" / "cut"
+    run(whole, monkeypatch, stream, tokenizer)
+    with pytest.raises(KeyboardInterrupt):
+        run(cut, monkeypatch, stream, tokenizer, killed_at=17)
+    assert not (cut / "model").exists()
+    run(cut, monkeypatch, stream, tokenizer)
+
+    def log(folder):
+        rows = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        return [(row["step"], row["tokens"], row["loss"], row["rate"]) for row in rows]
+
+    assert len(log(whole)) >= 2 and log(cut) == log(whole)
+    assert log(whole)[-1][2] < log(whole)[0][2]
+    states = [torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (whole, cut)]
+    assert states[0]["step"] == states[1]["step"] and states[0]["tokens"] >= RECIPE.million_tokens * 1e6
+    assert all(torch.equal(states[0]["model"][name], states[1]["model"][name]) for name in states[0]["model"])
+    assert (whole / "model" / "model.safetensors").exists() and json.loads((whole / "recipe.json").read_text())["hidden"] == 32
+
+
+def test_time_that_is_over_ends_the_run_with_a_checkpoint(tmp_path, monkeypatch, stream, tokenizer):
+    monkeypatch.setattr(stream_module, "load", lambda *arguments, **settings: stream)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "prose.txt").write_text("\n".join(PROSE), encoding="utf-8")
+    save(tokenizer, tmp_path / "run")
+    train_module.train(RECIPE, tmp_path / "run", hours=0.0, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1)
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 0
