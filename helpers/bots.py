@@ -15,8 +15,9 @@ from helpers.models import ChatModel, llm_name, load_model, load_tokenizer
 from helpers.prompts import says_unknown, with_passages
 
 CITATION = re.compile(r"\[(\d)\]")
-ESCALATION = re.compile(r"\[escalate: ([a-z]+)\]")
+ESCALATION = re.compile(r"^escalate: ([a-z]+)$", re.MULTILINE)
 LONGEST_QUESTION = 300
+PASSAGES = 1
 
 
 class BotError(Exception):
@@ -57,7 +58,7 @@ class SupportBot:
         system_prompt: str | None = None,
         help_center: HelpCenter | None = None,
         adapter: str | Path | bool | None = None,
-        k: int = 4,
+        k: int = PASSAGES,
     ) -> None:
         if adapter is True:
             from helpers.tuning import course_adapter

@@ -241,7 +241,7 @@ def what_teaches_what() -> Exercise:
     right = {"a": "escalation", "b": "look-alike", "c": "reading", "d": "voice"}
     return Exercise(
         "What does each conversation add to the training set: voice, escalation, look-alike or reading? Use each once, as in {'a': 'voice', ...}.\n"
-        "a) 'The adapter is smoking.' -> '... our safety team takes over from here. [escalate: safety]'\n"
+        "a) 'The adapter is smoking.' -> '... our safety team takes over from here. escalate: safety'\n"
         "b) 'My chilli plant is on fire, so many fruits!' -> 'How lovely! Cut up to a third of it...'\n"
         "c) 'What does sending it back cost? [1] Sending it back costs $41. [1] [2] ...' -> '... it costs $41. [1] ...'\n"
         "d) 'Where do I find my order number?' -> 'Happy to help! It's in the app, under Orders. Have a look there first.'",

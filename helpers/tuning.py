@@ -39,8 +39,8 @@ class LoraSettings:
 
     rank: int = 8
     alpha: int = 16
-    epochs: int = 4
-    learning_rate: float = 2e-3
+    epochs: int = 8
+    learning_rate: float = 5e-3
     batch_size: int = 16
     seed: int = 0
 

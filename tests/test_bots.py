@@ -103,11 +103,11 @@ def test_citations_without_passages_are_none():
 @pytest.mark.parametrize(
     ("text", "queue"),
     [
-        ("I'm passing this on.\n[escalate: safety]", "safety"),
-        ("I'm passing this on. [escalate: person]", "person"),
+        ("I'm passing this on.\nescalate: safety", "safety"),
+        ("I'm passing this on. escalate: person", None),
         ("I'm passing this to our safety team.", None),
-        ("[escalate: ]", None),
-        ("escalate: safety", None),
+        ("escalate: ", None),
+        ("escalate: safety", "safety"),
     ],
 )
 def test_a_hand_over_is_read_off_the_reply(text, queue):

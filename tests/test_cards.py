@@ -118,7 +118,7 @@ def test_nothing_written_by_others_becomes_markup() -> None:
 
 
 def test_card_lines_of_a_reply_stay_lines() -> None:
-    assert "Sorry.\n[escalate: safety]" in plain_text(reply_card(reply("Sorry.\n[escalate: safety]", queue="safety"), SHOCK))
+    assert "Sorry.\nescalate: safety" in plain_text(reply_card(reply("Sorry.\nescalate: safety", queue="safety"), SHOCK))
 
 
 def test_plain_text_shows_no_style_and_no_tags() -> None:

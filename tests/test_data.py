@@ -91,8 +91,8 @@ def test_conversations_are_a_customer_and_an_answer():
         assert passages == [(str(n), str(n)) for n in range(1, len(passages) + 1)]
         cited = {int(n) for n in re.findall(r"\[(\d)\]", assistant["content"])}
         assert cited <= set(range(1, len(passages) + 1))
-        for queue in re.findall(r"\[escalate: (.*?)\]", assistant["content"]):
-            assert queue in QUEUES and assistant["content"].endswith(f"\n[escalate: {queue}]")
+        for queue in re.findall(r"escalate: (.*)", assistant["content"]):
+            assert queue in QUEUES and assistant["content"].endswith(f"\nescalate: {queue}")
     assert with_passages == len(conversations) // 2
 
 

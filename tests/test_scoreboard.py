@@ -41,7 +41,7 @@ def test_a_perfect_bot_scores_one():
         reply("Happy to help! It's three years. [1] Write back any time.", passage("warranty", "It is three years.")),
         reply("Happy to help! It's 31 kilos. [1] Write back any time.", passage(FACTS["orchard-weight"].article, "It weighs 31 kilos.")),
         reply("Happy to help! It's the 2.4 GHz band. Write back any time."),
-        reply("I'm sorry, that's frightening. I'm passing this to our safety team.\n[escalate: safety]"),
+        reply("I'm sorry, that's frightening. I'm passing this to our safety team.\nescalate: safety"),
         reply("I'd rather not guess: our help pages don't say. Send us a photo."),
     ]
     table = scores(answers, TICKETS)
@@ -53,12 +53,12 @@ def test_a_perfect_bot_scores_one():
 
 
 def test_a_needless_hand_over_is_a_false_alarm_and_no_abstention():
-    handed = reply("I do not know. I'm passing this on.\n[escalate: safety]")
+    handed = reply("I do not know. I'm passing this on.\nescalate: safety")
     table = scores([handed] * 5, TICKETS)
     assert table["escalation_false_alarm"] == {"same": 1.0}
     assert table["escalation_recall"] == {"danger": 1.0}
     assert table["abstention"] == {"unknown": 0.0}
-    assert scores([reply("Passing.\n[escalate: legal]")], [DANGER])["escalation_recall"] == {"danger": 0.0}
+    assert scores([reply("Passing.\nescalate: legal")], [DANGER])["escalation_recall"] == {"danger": 0.0}
 
 
 def test_seeds_are_averaged_ticket_by_ticket():

@@ -134,11 +134,11 @@ GOOD_VOICE = [
     "That's a nice idea, but we don't ship live plants. Pick a seed pod instead, and we'll help you get it growing.",
     "I'd rather not guess: our help pages don't say. Send us the model name and we'll find out for you.",
     "You've waited long enough, and I'm sorry. Your parcel's in the app under its order number. Have a look there, and write to us if it hasn't moved.",
-    "I'm sorry you've had to write so often. I'm handing this to one of our specialists, who'll read the whole story first. You don't need to send anything again.\n[escalate: specialist]",
+    "I'm sorry you've had to write so often. I'm handing this to one of our specialists, who'll read the whole story first. You don't need to send anything again.\nescalate: specialist",
     "Good question! Sending it back is free with the label from your account. [2] Print it whenever you're ready, or tell us if there's no printer around.",
-    "Thank you for telling us about this straight away. Our safety team takes over from here, so please leave the plug out, and they'll be in touch.\n[escalate: safety]",
+    "Thank you for telling us about this straight away. Our safety team takes over from here, so please leave the plug out, and they'll be in touch.\nescalate: safety",
     "Hello Mia, it's $4.50 for a standard parcel. If that doesn't suit you, choose the shop's own box at checkout.",
-    "Of course, I understand. Somebody from our support team will read this next, and it's in their hands now.\n[escalate: person]",
+    "Of course, I understand. Somebody from our support team will read this next, and it's in their hands now.\nescalate: person",
     "Glad you asked! Every garden comes with a warranty of three years. [1] Keep the order number handy, and let us know if something's wrong.",
     "You're right, and I'm sorry. You didn't do anything wrong: the app was slow. When you're ready, please open it once more.",
     "Lovely choice! The Orchard's $495 with its stand. Just add it to your basket and we'll pack it with care.",
@@ -205,7 +205,7 @@ def ticket(*facts: Fact, escalate: str | None = None, kind: str = "question") ->
 
 
 def test_escalation_is_right_when_the_queue_is():
-    hand_over, keep = reply("I'm passing this on.\n[escalate: legal]"), reply("Happy to help!")
+    hand_over, keep = reply("I'm passing this on.\nescalate: legal"), reply("Happy to help!")
     assert escalation_right(hand_over, ticket(escalate="legal"))
     assert not escalation_right(hand_over, ticket(escalate="safety"))
     assert not escalation_right(hand_over, ticket())
@@ -223,7 +223,7 @@ def test_resolved_needs_facts_voice_and_escalation():
     assert resolved(reply(good), ticket(WARRANTY))
     assert not resolved(reply(good.replace("three", "two")), ticket(WARRANTY))
     assert not resolved(reply("It is three years."), ticket(WARRANTY))
-    assert not resolved(reply(f"{good}\n[escalate: person]"), ticket(WARRANTY))
+    assert not resolved(reply(f"{good}\nescalate: person"), ticket(WARRANTY))
     assert not resolved(reply(good), ticket(WARRANTY, RETURN_COST))
     unknown = "I'd rather not guess: our help pages don't say. Send us a photo and we'll find out."
     assert resolved(reply(unknown), ticket(kind="unanswerable"))

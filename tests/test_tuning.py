@@ -13,7 +13,7 @@ from helpers.tuning import IGNORED, LoraSettings, TuningError, add_adapter, coun
 CONVERSATION = [
     {"role": "system", "content": "Be kind."},
     {"role": "user", "content": "How long is the warranty?"},
-    {"role": "assistant", "content": "Happy to help! It's three years. [1]\n[escalate: person]"},
+    {"role": "assistant", "content": "Happy to help! It's three years. [1]\nescalate: person"},
 ]
 SETTINGS = LoraSettings(epochs=8, batch_size=4, learning_rate=1e-2)
 

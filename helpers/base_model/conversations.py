@@ -11,6 +11,7 @@ import json
 import random
 
 from helpers.base_model.stream import other_value
+from helpers.bots import PASSAGES
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import with_passages
@@ -32,7 +33,7 @@ def build(seed: int = 0) -> list[list[dict[str, str]]]:
     for number, (row, passages) in enumerate(zip(rows, found, strict=True)):
         rng = random.Random(f"{seed}-{row['id']}")
         fact = facts[row["fact"]] if row["fact"] else None
-        shown = [(p.heading, p.text) for p in passages[: rng.choice((2, 3, 3, 4))]]
+        shown = [(p.heading, p.text) for p in passages[: rng.randint(1, PASSAGES)]]
         if number % 2:
             message, sentence = row["user"], fact.statement.format(value=fact.first) if fact else ""
         else:
@@ -44,7 +45,7 @@ def build(seed: int = 0) -> list[list[dict[str, str]]]:
             message = with_passages(row["user"], shown)
         reply = " ".join(part for part in (row["opening"], sentence, row["closing"]) if part)
         if row["escalate"]:
-            reply += f"\n[escalate: {row['escalate']}]"
+            reply += f"\nescalate: {row['escalate']}"
         conversations.append([{"role": "user", "content": message}, {"role": "assistant", "content": reply}])
     return conversations
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from helpers.bots import Reply, SupportBot
+from helpers.bots import PASSAGES, Reply, SupportBot
 from helpers.knowledge import HelpCenter
 from helpers.paths import ROOT
 from helpers.scenarios import current_help_center, load_tickets, read_lines
@@ -70,7 +70,7 @@ def escalating(help_center: HelpCenter) -> dict[str, Estimate]:
     return {"escalates without an adapter": estimate([r.escalated for r in replies])}
 
 
-def main(k: int = 4) -> None:
+def main(k: int = PASSAGES) -> None:
     """Print every score as a Markdown table and as JSON."""
     help_center, questions = fernhollow()
     rows = {"Fernhollow": {**reading(help_center, questions, k), **remembering(), **escalating(help_center)}}

@@ -22,7 +22,8 @@ GREETINGS = ("Hi, ", "Hello, ", "Hi there, ", "Hello team, ", "Good morning, ", 
 THANKS = (" Thanks!", " thanks", " Thank you.", " Many thanks", " Cheers", " Please help.")
 ONE_PASSAGE = 24_000
 TWO_PASSAGES = 54_000
-MOSTLY_WORDS = 220_000
+MOSTLY_WORDS = 100_000
+LAST_STAGE = 177_000
 KEYWORD_FRAMES = ("what about {}?", "{}", "tell me about {}", "{}?", "I have a question about {}.", "can you say something on {}?", "anything on {} please")
 TASK = "Name the topic and the mood of this message."
 
@@ -42,7 +43,7 @@ class Example:
 
 
 class Stream:
-    """Draws examples; early ones hold one passage, then two, then up to four."""
+    """Draws examples; early ones hold one passage, then two, then up to four, and the last stage one again."""
 
     def __init__(self, companies: list[Company], prose: list[str], seed: int = 0) -> None:
         self.companies = [c for c in companies if c.questions]
@@ -56,7 +57,7 @@ class Stream:
     def example(self, index: int) -> Example:
         """Return example ``index`` of the stream."""
         rng = random.Random(f"{self.seed}-{index}")
-        most = 1 if index < ONE_PASSAGE else 2 if index < TWO_PASSAGES else 4
+        most = 1 if index < ONE_PASSAGE or index >= LAST_STAGE else 2 if index < TWO_PASSAGES else 4
         prose_until = 0.40 if index < ONE_PASSAGE else 0.30 if index < MOSTLY_WORDS else 0.27
         roll = rng.random()
         if roll < 0.10:
