@@ -10,7 +10,7 @@ from helpers.controls import CHOICES, LABELLED, WIDE
 from helpers.scenarios import ARM_NAMES, ARMS, SCENARIOS, Ticket, load_tickets, make_bot as course_bot
 
 OWN = "own"
-FIRST = {"facts": ("f003", "f066", "f099", "u002"), "behaviour": ("b089", "b001", "b057", "b127", "b101")}
+FIRST = {"facts": ("f004", "f075", "f102", "u002"), "behaviour": ("b089", "b001", "b057", "b127", "b101")}
 LABEL_LENGTH = 90
 
 
