@@ -27,7 +27,7 @@ def test_every_kind_of_bot_answers(llm, help_center, tmp_path):  # noqa: F811
     adapter = train_adapter(conversations, tmp_path / "adapter", LoraSettings(epochs=1, batch_size=2)).folder
     questions = ["How long is the warranty?", "does {it} cover the pump", "Hello <b>there</b>"]
     for settings in ({}, {"system_prompt": "Be {kind} and short."}, {"help_center": help_center}, {"adapter": adapter}, {"help_center": help_center, "adapter": str(adapter)}):
-        bot = SupportBot(**settings)
+        bot = SupportBot(**settings, k=3)
         replies = bot.ask_all(questions)
         assert [r.question for r in replies] == questions
         assert [r.text for r in replies] == [bot.ask(question).text for question in questions]
