@@ -15,7 +15,7 @@ from helpers.scoreboard import Scores, estimates, scores
 from helpers.scoring import Estimate, difference, estimate, fact_right, fact_stale, mcnemar, resolved, value_present
 from helpers.tuning import Conversation
 
-FIRST_PASSAGE = "\n\n[1] "
+BEFORE_QUESTION = "\n\n"
 
 
 class ExperimentError(Exception):
@@ -47,7 +47,7 @@ def as_table(rows: dict[str, dict[str, Estimate]], metrics: Sequence[str]) -> st
 
 def has_passages(conversation: Conversation) -> bool:
     """True if the customer's message carries retrieved passages."""
-    return FIRST_PASSAGE in conversation[-2]["content"]
+    return BEFORE_QUESTION in conversation[-2]["content"]
 
 
 def hands_over(conversation: Conversation) -> bool:
@@ -62,8 +62,8 @@ def without_passages(conversations: Sequence[Conversation]) -> list[Conversation
 
 def _stripped(conversation: Conversation) -> Conversation:
     question, answer = conversation[-2], conversation[-1]
-    question = {**question, "content": question["content"].split(FIRST_PASSAGE)[0]}
-    answer = {**answer, "content": re.sub(rf"\s*{CITATION.pattern}", "", answer["content"])}
+    question = {**question, "content": question["content"].rpartition(BEFORE_QUESTION)[2]}
+    answer = {**answer, "content": re.sub(rf"{CITATION.pattern}\s*", "", answer["content"])}
     return [*conversation[:-2], question, answer]
 
 

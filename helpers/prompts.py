@@ -8,17 +8,22 @@ UNKNOWN = "I do not know."
 def with_passages(question: str, passages: Sequence[tuple[str, str]]) -> str:
     """Return the user message of a RAG prompt.
 
-    The question comes first: a causal model reads from left to right, so only
-    then does it know, while it reads a passage, what it is looking for. The
-    number stands on both sides of a passage, so that whoever copies the passage
-    copies its source along.
+    The question comes last, next to where the reply begins. The number stands
+    on both sides of a passage. Behind it, it marks what has just been read; in
+    front of it, it leads from the source that the reply names to the words that
+    follow there.
 
     Args:
         question: the customer's words.
         passages: (article title, text) pairs, best first.
     """
-    lines = [f"[{i}] {title}: {text} [{i}]" for i, (title, text) in enumerate(passages, 1)]
-    return "\n".join([question, "", *lines])
+    lines = [f"{title}: {cited(i, text)} [{i}]" for i, (title, text) in enumerate(passages, 1)]
+    return "\n".join([*lines, "", question])
+
+
+def cited(number: int, text: str) -> str:
+    """Return what a reply quotes: the passage's number, then its words."""
+    return f"[{number}] {text}"
 
 
 def says_unknown(text: str) -> bool:

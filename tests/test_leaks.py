@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from helpers.base_model import companies as companies_module
-from helpers.base_model.stream import Stream, _messages
+from helpers.base_model.stream import Stream, _facts, _messages
 from helpers.paths import DATA
 from helpers.scenarios import TICKETS, load_facts, read_lines
 from helpers.scoring import value_present
@@ -57,11 +57,13 @@ def held_out() -> dict[str, str]:
 
 def training_texts(source: str) -> list[str]:
     if source == "conversations":
-        return [conversation[-2]["content"].split("\n\n")[0] for conversation in load_conversations()]
+        return [conversation[-2]["content"].split("\n\n")[-1] for conversation in load_conversations()]
     if source == "agents":
         return [row["user"] for row in read_lines(DATA / "conversations" / "agents.jsonl")]
     if source == "facts":
-        return [question for fact in load_facts().values() for question in fact.questions]
+        return [question for fact in _facts() for question in fact["questions"]]
+    if source == "filler":
+        return (DATA / "pretraining" / "filler.txt").read_text(encoding="utf-8").splitlines()
     if source == "messages":
         return [text for _, text, _ in _messages(DATA / "pretraining" / "messages")]
     return [question.text for company in companies_module.load() for question in company.questions]
@@ -74,7 +76,7 @@ def test_the_guard_sees_a_copy():
     assert not near_copies(ticket, ["How long does it take to get my money back?"])
 
 
-@pytest.mark.parametrize("source", ["conversations", "agents", "facts", "messages", "companies"])
+@pytest.mark.parametrize("source", ["conversations", "agents", "facts", "filler", "messages", "companies"])
 def test_no_ticket_is_near_a_training_text(source):
     texts = training_texts(source)
     assert len(texts) > 300

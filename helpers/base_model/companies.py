@@ -1,26 +1,29 @@
 """The invented help centres that the base model learns to read from."""
 
-import hashlib
-import json
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from helpers.base_model.meaning import Meanings
 from helpers.base_model.slots import fill
+from helpers.paths import DATA
 
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "pretraining" / "companies"
+FOLDER = DATA / "pretraining" / "companies"
 RANKED = 8
+LONGEST_HEADING = 8
 
 
 @dataclass
 class Sentence:
-    """One sentence of an article, with slots."""
+    """One sentence of an article, with slots; ``meaning`` is its row in the meanings, ``headings`` what it could stand under."""
 
     title: str
     text: str
     article: int
+    meaning: int = -1
+    headings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Question:
     article: int
     answer: int | None
     ranking: list[int] = field(default_factory=list)
+    meaning: int = -1
 
 
 @dataclass
@@ -63,6 +67,8 @@ def parse(text: str, name: str) -> Company:
             company.sentences.append(Sentence(title, rest, article))
         elif mark == "?":
             company.questions.append(Question(rest, article, len(company.sentences) - 1))
+            if len(rest.split()) <= LONGEST_HEADING:
+                company.sentences[-1].headings.append(rest)
         elif mark == "!":
             company.questions.append(Question(rest, article, None))
         elif line.strip() and mark != "company:":
@@ -70,29 +76,22 @@ def parse(text: str, name: str) -> Company:
     return company
 
 
-def rank(companies: list[Company], cache: Path) -> None:
-    """Give each question the sentences that the real retriever brings, best first.
+def rank(companies: list[Company], meanings: Meanings) -> None:
+    """Give each question the sentences that the real retriever brings, best first, and both their meanings.
 
     The reader then trains on passages in the order, and with the mistakes, that
-    it will meet. Rankings are computed once a file and kept in ``cache``.
+    it will meet.
     """
-    from helpers.models import load_embedder
-
-    cache.mkdir(parents=True, exist_ok=True)
-    embedder = None
     for company in companies:
         rng = random.Random(company.name)
         values: dict[int, dict[str, str]] = {}
         passages = [f"{s.title}: {fill(s.text, values.setdefault(s.article, {}), rng)}" for s in company.sentences]
         questions = [fill(q.text, values.setdefault(q.article, {}), rng) for q in company.questions]
-        key = hashlib.sha256(json.dumps([passages, questions]).encode()).hexdigest()[:16]
-        file = cache / f"{company.name}-{key}.npy"
-        if file.exists():
-            order = np.load(file)
-        else:
-            embedder = embedder or load_embedder()
-            scores = np.array(embedder.embed_documents(questions)) @ np.array(embedder.embed_documents(passages)).T
-            order = np.argsort(-scores, axis=1)[:, :RANKED].astype(np.int16)
-            np.save(file, order)
-        for question, row in zip(company.questions, order, strict=True):
-            question.ranking = row.tolist()
+        at = meanings.add([*passages, *questions])
+        split = at + len(passages)
+        vectors = meanings.rows(at, split + len(questions))
+        order = np.argsort(-(vectors[len(passages) :] @ vectors[: len(passages)].T), axis=1)[:, :RANKED]
+        for number, sentence in enumerate(company.sentences):
+            sentence.meaning = at + number
+        for number, (question, row) in enumerate(zip(company.questions, order, strict=True)):
+            question.ranking, question.meaning = row.tolist(), split + number

@@ -14,7 +14,7 @@ from helpers.base_model.stream import other_value
 from helpers.bots import PASSAGES
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
-from helpers.prompts import with_passages
+from helpers.prompts import cited, with_passages
 from helpers.scenarios import Fact, load_facts, read_lines
 from helpers.scoring import value_present
 
@@ -27,7 +27,7 @@ def build(seed: int = 0) -> list[list[dict[str, str]]]:
     help_center = HelpCenter.from_folder(HELP_CENTER / "first")
     help_center.sync()
     rows = read_lines(FOLDER / "agents.jsonl")
-    found = help_center.search_all([row["user"] for row in rows], k=4)
+    found = help_center.search_all([row["user"] for row in rows], k=PASSAGES)
     headings = {d.metadata["text"]: d.metadata["heading"] for a in help_center.articles.values() for d in help_center.passages(a)}
     conversations = []
     for number, (row, passages) in enumerate(zip(rows, found, strict=True)):
@@ -39,7 +39,7 @@ def build(seed: int = 0) -> list[list[dict[str, str]]]:
         else:
             if fact:
                 shown, place, sentence = _with_answer(shown, headings[fact.first_sentence], fact, rng)
-                sentence = f"{sentence} [{place + 1}]"
+                sentence = cited(place + 1, sentence)
             else:
                 sentence = ""
             message = with_passages(row["user"], shown)

@@ -1,11 +1,14 @@
 """Ship a trained base model: ``python -m helpers.base_model.export --folder .cache/base_model``.
 
-Writes weights (half precision), tokenizer and hash to ``data/models``. The model
+Writes weights (half precision), tokenizer, learning curve and hash to ``data/models``. The model
 card beside them is written by hand, with the figures of ``evaluate``.
 """
 
 import argparse
 import hashlib
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,11 +22,13 @@ from helpers.paths import BASE_MODEL
 def export(folder: Path, target: Path = BASE_MODEL) -> str:
     """Copy the checkpoint in ``folder`` to ``target`` and return the weights' SHA-256."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    model: LlamaForCausalLM = build_model(Recipe(embedder_start=False), tokenizer)
+    recipe = Recipe(**json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
+    model: LlamaForCausalLM = build_model(replace(recipe, embedder_start=False), tokenizer)
     model.load_state_dict(torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)["model"])
     target.mkdir(parents=True, exist_ok=True)
     model.half().save_pretrained(target)
     tokenizer_module.save(tokenizer, target)
+    shutil.copy(folder / "log.jsonl", target / "training_log.jsonl")
     digest = hashlib.sha256((target / "model.safetensors").read_bytes()).hexdigest()
     (target / "sha256.txt").write_text(digest + "\n", encoding="utf-8")
     return digest

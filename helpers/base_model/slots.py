@@ -7,9 +7,10 @@ are drawn anew for every example, so the only way to a right answer is to read i
 import random
 import re
 from functools import cache
-from pathlib import Path
 
-WORDS = Path(__file__).resolve().parents[2] / "data" / "pretraining" / "words"
+from helpers.paths import DATA
+
+WORDS = DATA / "pretraining" / "words"
 SLOT = re.compile(r"{([a-z]+)(\d*)}")
 
 MONTHS = "January February March April May June July August September October November December".split()

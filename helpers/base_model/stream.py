@@ -4,35 +4,40 @@ Example ``i`` depends on the seed and ``i`` alone. A run that resumes from a
 checkpoint therefore sees exactly the examples that it would have seen.
 """
 
-import json
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
 from helpers.base_model import companies as companies_module
-from helpers.base_model.companies import Company, Question
+from helpers.base_model.companies import Company, Question, Sentence
+from helpers.base_model.meaning import Meanings
 from helpers.base_model.slots import draw, fill, invented_name
-from helpers.prompts import UNKNOWN, with_passages
+from helpers.paths import DATA
+from helpers.prompts import UNKNOWN, cited, with_passages
+from helpers.scenarios import read_lines
 
-DATA = Path(__file__).resolve().parents[2] / "data"
+PRETRAINING = DATA / "pretraining"
 CONTENT_WORD = re.compile(r"[A-Za-z]{4,}")
 GREETINGS = ("Hi, ", "Hello, ", "Hi there, ", "Hello team, ", "Good morning, ", "hey ", "Hi! ", "Quick question: ", "Sorry to bother you, ")
 THANKS = (" Thanks!", " thanks", " Thank you.", " Many thanks", " Cheers", " Please help.")
-ONE_PASSAGE = 24_000
-TWO_PASSAGES = 54_000
-MOSTLY_WORDS = 100_000
-LAST_STAGE = 177_000
+ONE_PASSAGE = 10_000
+TWO_PASSAGES = 20_000
 KEYWORD_FRAMES = ("what about {}?", "{}", "tell me about {}", "{}?", "I have a question about {}.", "can you say something on {}?", "anything on {} please")
-TASK = "Name the topic and the mood of this message."
+TOPIC_TASKS = {
+    "Name the topic and the mood of this message.": "Topic: {}. Mood: {}.",
+    "Name the topic and the mood of this message, each on a line of its own.": "topic: {}\nmood: {}",
+}
+NO_MEANING = -1
 
 
 @dataclass(frozen=True)
 class Example:
     """One conversation turn: what the model is shown and what it should write.
 
-    ``gold`` holds the numbers of the passages that answer.
+    ``gold`` holds the numbers of the passages that answer. ``asked`` and
+    ``shown`` are the rows of the question's and the passages' meanings.
     """
 
     prompt: str
@@ -40,52 +45,83 @@ class Example:
     task: str
     system: str = ""
     gold: tuple[int, ...] = ()
+    asked: int = NO_MEANING
+    shown: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A passage as it stands in a prompt."""
+
+    title: str
+    text: str
+    meaning: int = NO_MEANING
 
 
 class Stream:
-    """Draws examples; early ones hold one passage, then two, then up to four, and the last stage one again."""
+    """Draws examples; the first ones hold one passage, then up to two, then up to five."""
 
-    def __init__(self, companies: list[Company], prose: list[str], seed: int = 0) -> None:
+    def __init__(self, companies: list[Company], prose: list[str], seed: int = 0, meanings: Meanings | None = None) -> None:
         self.companies = [c for c in companies if c.questions]
         self.prose = prose
         self.seed = seed
         self.vocabulary = sorted({w for s in prose for w in CONTENT_WORD.findall(s) if w.islower()})
-        self.facts = _json_lines(DATA / "help_center" / "facts.jsonl")
-        self.messages = _messages(DATA / "pretraining" / "messages")
-        self.styles = _styles(DATA / "pretraining" / "messages" / "replies_style.txt")
+        self.facts = [f for f in _facts() if f["first"]]
+        self.messages = _messages(PRETRAINING / "messages")
+        self.filler = (PRETRAINING / "filler.txt").read_text(encoding="utf-8").splitlines()
+        self.styles = _styles(PRETRAINING / "messages" / "replies_style.txt")
+        self.fact_rows = [meanings.add(f["questions"]) if meanings else NO_MEANING for f in self.facts]
+        self.message_row = meanings.add([text for _, text, _ in self.messages]) if meanings else NO_MEANING
 
     def example(self, index: int) -> Example:
         """Return example ``index`` of the stream."""
         rng = random.Random(f"{self.seed}-{index}")
-        most = 1 if index < ONE_PASSAGE or index >= LAST_STAGE else 2 if index < TWO_PASSAGES else 4
-        prose_until = 0.40 if index < ONE_PASSAGE else 0.30 if index < MOSTLY_WORDS else 0.27
+        most = 1 if index < ONE_PASSAGE else 2 if index < TWO_PASSAGES else rng.choice((1, 2, 3, 3, 4, 4, 4, 5))
         roll = rng.random()
-        if roll < 0.10:
+        if roll < 0.14:
             example = self._remember(rng)
-        elif roll < 0.13:
+        elif roll < 0.16:
+            example = self._unknown(rng)
+        elif roll < 0.19:
             example = self._contradicted(rng, most)
-        elif roll < 0.18:
+        elif roll < 0.28:
             example = self._name_topic(rng)
-        elif roll < 0.20:
+        elif roll < 0.30:
             example = self._complaint(rng, most)
-        elif roll < prose_until:
-            example = self._read_prose(rng, most)
-        elif roll < prose_until + 0.03:
+        elif roll < 0.33:
             example = self._read_two(rng, most)
-        elif roll < prose_until + (0.40 if index < MOSTLY_WORDS else 0.10):
+        elif roll < (0.45 if index < 3 * TWO_PASSAGES else 0.35):
             example = self._read_key(rng, most)
+        elif roll < (0.60 if index < 3 * TWO_PASSAGES else 0.45):
+            example = self._read_prose(rng, most)
         else:
-            example = self._read_company(rng, most, by_words=0.5 if index < MOSTLY_WORDS else 0.15)
-        if example.task in ("read", "remember") and self.styles and rng.random() < 0.05:
-            instruction, opening, closing = rng.choice(self.styles)
-            answer = " ".join(part for part in (opening, example.answer, closing) if part)
-            example = Example(example.prompt, answer, "style", instruction, example.gold)
-        return example
+            example = self._read_company(rng, most)
+        return self._styled(example, rng)
 
-    def _read_company(self, rng: random.Random, most: int, by_words: float = 0.15) -> Example:
+    def _styled(self, example: Example, rng: random.Random) -> Example:
+        """Now and then put a system prompt in front: instructions about style, or prose that asks for nothing."""
+        if example.system or rng.random() > 0.10:
+            return example
+        if rng.random() < 0.25:
+            return replace(example, system=" ".join(rng.choice(self.prose) for _ in range(rng.randint(1, 5))))
+        chosen = [rng.choice(self.styles) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+        rng.shuffle(chosen)
+        openings = [opening for _, opening, _ in chosen if opening][:1]
+        closings = [closing for _, _, closing in chosen if closing][:1]
+        if rng.random() < 0.2:
+            label, name = rng.choice(("name", "signed", "team", "from")), rng.choice((invented_name(rng), draw("thing", rng)))
+            chosen.append((f"End with the line {label}: {name}.", "", ""))
+            closings = [*closings[:-1], f"{closings[-1] if closings else ''}\n{label}: {name}".lstrip(" ")]
+        instruction = " ".join(text for text, _, _ in chosen)
+        answer = " ".join(part for part in (*openings, example.answer, *closings) if part).replace(" \n", "\n")
+        return replace(example, system=instruction, answer=answer, task="style")
+
+    def _read_company(self, rng: random.Random, most: int, by_words: float = 0.08) -> Example:
         """A customer's question; in a share of ``by_words`` a few words of the sentence, which is easier to find."""
         company = rng.choice(self.companies)
         question = rng.choice(company.questions)
+        if question.answer is not None and rng.random() < 0.06:
+            question = rng.choice([q for q in company.questions if q.answer is None] or [question])
         chosen = choose_passages(question, rng, most)
         values: dict[int, dict[str, str]] = {}
         name = invented_name(rng)
@@ -94,13 +130,23 @@ class Stream:
             return fill(text, values.setdefault(article, {"{company}": name}), rng)
 
         asked = written(question.text, question.article)
-        passages = [(company.sentences[i].title, written(company.sentences[i].text, company.sentences[i].article)) for i in chosen]
+        under_headings = rng.random() < 0.45
+        passages = []
+        for number in chosen:
+            sentence = company.sentences[number]
+            title = _heading(company, number, question, rng) if under_headings else sentence.title
+            passages.append(Shown(written(title, sentence.article), written(sentence.text, sentence.article), sentence.meaning))
         gold = chosen.index(question.answer) if question.answer in chosen else None
+        if rng.random() < 0.25 and len(passages) > 1:
+            other = rng.choice([i for i in range(len(passages)) if i != gold])
+            passages[other] = Shown(rng.choice(passages).title, rng.choice(self.filler))
+        row = question.meaning
         if gold is not None and rng.random() < by_words:
-            asked = _keywords(passages[gold][1], rng) or asked
-        if gold is not None and rng.random() < 0.3:
+            asked, row = _keywords(passages[gold].text, rng) or asked, NO_MEANING
+        if gold is not None and rng.random() < 0.2:
             asked, passages = self._replace_words(asked, passages, gold, rng)
-        return self._reading(asked, passages, gold, rng)
+            row = NO_MEANING
+        return self._reading(asked, passages, gold, rng, row)
 
     def _read_two(self, rng: random.Random, most: int) -> Example:
         company = rng.choice(self.companies)
@@ -114,8 +160,8 @@ class Stream:
         asked = [fill(q.text, values.setdefault(q.article, {}), rng) for q in (first, second)]
         joined = rng.choice(("{} And {}", "{} Also, {}", "{}, and {}", "Two things: {} {}", "{} {}")).format(*asked)
         gold = tuple(order.index(q.answer) + 1 for q in (first, second))
-        answers = [f"{passages[number - 1][1]} [{number}]" for number in gold]
-        return Example(with_passages(joined, passages), " ".join(answers), "two", gold=gold)
+        answers = [cited(number, passages[number - 1][1]) for number in gold]
+        return Example(with_passages(joined, passages), " ".join(answers), "two", gold=gold, shown=tuple(company.sentences[i].meaning for i in order))
 
     def _read_prose(self, rng: random.Random, most: int) -> Example:
         gold_text = rng.choice(self.prose)
@@ -127,16 +173,14 @@ class Stream:
             other = rng.choice(self.vocabulary)
             other = other.capitalize() if swap[0].isupper() else other
             gold_text = re.sub(rf"\b{swap}\b", other, gold_text)
-            content[content.index(swap)] = other
         asked = _keywords(gold_text, rng)
-        others = [s for s in (rng.choice(self.prose) for _ in range(rng.randint(0, most - 1)))]
-        texts = [gold_text, *others]
+        texts = [gold_text, *(rng.choice(self.prose) for _ in range(rng.randint(0, most - 1)))]
         rng.shuffle(texts)
         gold = texts.index(gold_text)
-        if most > 1 and others and rng.random() < 0.12:
+        if len(texts) > 1 and rng.random() < 0.12:
             texts.remove(gold_text)
             gold = None
-        passages = [(rng.choice(CONTENT_WORD.findall(t) or ["Notes"]).capitalize(), t) for t in texts]
+        passages = [Shown(rng.choice(CONTENT_WORD.findall(t) or ["Notes"]).capitalize(), t) for t in texts]
         return self._reading(asked, passages, gold, rng)
 
     def _read_key(self, rng: random.Random, most: int) -> Example:
@@ -147,10 +191,10 @@ class Stream:
         passages = []
         for key, text in zip(keys, (rng.choice(self.prose) for _ in range(count)), strict=False):
             if in_title:
-                passages.append((key.capitalize(), text))
+                passages.append(Shown(key.capitalize(), text))
             else:
                 word = rng.choice(CONTENT_WORD.findall(text) or [text.split()[0]])
-                passages.append(("Notes", re.sub(rf"\b{word}\b", key, text, count=1)))
+                passages.append(Shown("Notes", re.sub(rf"\b{word}\b", key, text, count=1)))
         gold = None if count > 1 and rng.random() < 0.12 else rng.randrange(count)
         asked = rng.choice(KEYWORD_FRAMES).format(keys[-1] if gold is None else keys[gold])
         return self._reading(asked, passages, gold, rng)
@@ -159,59 +203,74 @@ class Stream:
         kind = rng.random()
         return invented_name(rng) if kind < 0.4 else draw("code", rng) if kind < 0.6 else rng.choice(self.vocabulary)
 
-    def _reading(self, asked: str, passages: list[tuple[str, str]], gold: int | None, rng: random.Random) -> Example:
-        asked = _as_typed(asked, rng)
+    def _reading(self, asked: str, passages: list[Shown], gold: int | None, rng: random.Random, row: int = NO_MEANING) -> Example:
+        prompt = with_passages(_as_typed(asked, rng), [(p.title, p.text) for p in passages])
+        shown = tuple(p.meaning for p in passages)
         if gold is None:
-            return Example(with_passages(asked, passages), UNKNOWN, "abstain")
-        return Example(with_passages(asked, passages), f"{passages[gold][1]} [{gold + 1}]", "read", gold=(gold + 1,))
+            return Example(prompt, UNKNOWN, "abstain", asked=row, shown=shown)
+        return Example(prompt, cited(gold + 1, passages[gold].text), "read", gold=(gold + 1,), asked=row, shown=shown)
 
     def _remember(self, rng: random.Random) -> Example:
-        known = [f for f in self.facts if f["first"] and f["questions"]]
-        if not known or rng.random() < 0.15:
-            company = rng.choice(self.companies)
-            return Example(_as_typed(fill(rng.choice(company.questions).text, {}, rng), rng), UNKNOWN, "unknown")
-        fact = rng.choice(known)
-        return Example(_as_typed(rng.choice(fact["questions"]), rng), fact["statement"].format(value=fact["first"]), "remember")
+        number = rng.randrange(len(self.facts))
+        fact, at = self.facts[number], rng.randrange(len(self.facts[number]["questions"]))
+        row = self.fact_rows[number]
+        return Example(_as_typed(fact["questions"][at], rng), fact["statement"].format(value=fact["first"]), "remember", asked=row + at if row >= 0 else row)
+
+    def _unknown(self, rng: random.Random) -> Example:
+        question = rng.choice(rng.choice(self.companies).questions)
+        return Example(_as_typed(fill(question.text, {}, rng), rng), UNKNOWN, "unknown", asked=question.meaning)
 
     def _contradicted(self, rng: random.Random, most: int) -> Example:
         """A remembered fact beside a passage with another value: the passage must win."""
-        known = [f for f in self.facts if f["first"] and f["questions"]]
-        if not known:
-            return self._read_company(rng, most)
-        fact = rng.choice(known)
-        others = rng.sample(known, rng.randint(0, most - 1))
-        texts = [(f["article"].replace("-", " ").capitalize(), f["statement"].format(value=other_value(f["first"], rng))) for f in [fact, *others] if f is fact or f["id"] != fact["id"]]
-        gold_passage = texts[0]
-        rng.shuffle(texts)
-        return self._reading(rng.choice(fact["questions"]), texts, texts.index(gold_passage), rng)
+        fact = rng.choice(self.facts)
+        others = [f for f in rng.sample(self.facts, rng.randint(0, most - 1)) if f is not fact]
+        passages = [Shown(f["article"].replace("-", " ").capitalize(), f["statement"].format(value=other_value(f["first"], rng))) for f in [fact, *others]]
+        gold_passage = passages[0]
+        rng.shuffle(passages)
+        return self._reading(rng.choice(fact["questions"]), passages, passages.index(gold_passage), rng)
 
     def _name_topic(self, rng: random.Random) -> Example:
-        if not self.messages:
-            return self._read_prose(rng, 1)
-        mood, text, topic = rng.choice(self.messages)
-        return Example(_as_typed(text, rng), f"Topic: {topic}. Mood: {mood}.", "topic", TASK)
+        number = rng.randrange(len(self.messages))
+        mood, text, topic = self.messages[number]
+        task = rng.choice(list(TOPIC_TASKS))
+        return Example(_as_typed(text, rng), TOPIC_TASKS[task].format(topic, mood), "topic", task, asked=self._message_meaning(number))
 
     def _complaint(self, rng: random.Random, most: int) -> Example:
         """A message that no passage answers; the plain machine says so and nothing else."""
-        if not self.messages:
-            return self._read_company(rng, most)
-        text = rng.choice(self.messages)[1]
+        number = rng.randrange(len(self.messages))
+        text, row = self.messages[number][1], self._message_meaning(number)
         if rng.random() < 0.3:
-            return Example(_as_typed(text, rng), UNKNOWN, "unknown")
+            return Example(_as_typed(text, rng), UNKNOWN, "unknown", asked=row)
         company = rng.choice(self.companies)
         values: dict[str, str] = {}
-        passages = [(s.title, fill(s.text, values, rng)) for s in rng.sample(company.sentences, rng.randint(1, most))]
-        return self._reading(text, passages, None, rng)
+        passages = [Shown(s.title, fill(s.text, values, rng), s.meaning) for s in rng.sample(company.sentences, rng.randint(1, most))]
+        return self._reading(text, passages, None, rng, row)
 
-    def _replace_words(self, asked: str, passages: list[tuple[str, str]], gold: int, rng: random.Random) -> tuple[str, list[tuple[str, str]]]:
+    def _message_meaning(self, number: int) -> int:
+        return NO_MEANING if self.message_row == NO_MEANING else self.message_row + number
+
+    def _replace_words(self, asked: str, passages: list[Shown], gold: int, rng: random.Random) -> tuple[str, list[Shown]]:
         """Swap up to two words everywhere, so that sentences cannot be learned by heart."""
-        content = [w for w in CONTENT_WORD.findall(passages[gold][1]) if w.islower()]
+        content = [w for w in CONTENT_WORD.findall(passages[gold].text) if w.islower()]
         shared = [w for w in content if re.search(rf"\b{w}\b", asked)]
         for word in rng.sample(shared or content, min(len(shared or content), rng.randint(1, 2))):
             pattern, other = re.compile(rf"\b{word}\b", re.IGNORECASE), rng.choice(self.vocabulary)
             asked = pattern.sub(other, asked)
-            passages = [(pattern.sub(other, title), pattern.sub(other, text)) for title, text in passages]
+            passages = [Shown(pattern.sub(other, p.title), pattern.sub(other, p.text)) for p in passages]
         return asked, passages
+
+
+def _heading(company: Company, number: int, asked: Question, rng: random.Random) -> str:
+    """Return a heading for a sentence as help centres write them: a short question that it, or its neighbour, answers."""
+    sentence = company.sentences[number]
+    near: list[Sentence] = [sentence]
+    if rng.random() < 0.3 and number and company.sentences[number - 1].article == sentence.article:
+        near = [company.sentences[number - 1]]
+    headings = [text for s in near for text in s.headings if text != asked.text]
+    if not headings:
+        return sentence.title
+    text = rng.choice(headings)
+    return (text[0].upper() + text[1:]).rstrip("?.! ") + rng.choice(("?", "?", ""))
 
 
 def _keywords(text: str, rng: random.Random) -> str:
@@ -228,18 +287,18 @@ def _keywords(text: str, rng: random.Random) -> str:
 def choose_passages(question: Question, rng: random.Random, most: int) -> list[int]:
     """Return up to ``most`` sentence numbers as a retriever would bring them.
 
-    Mostly the retriever's own order; the answer is put in where it was missed
-    half the time, taken out now and then, and the order is sometimes shuffled.
+    Mostly the retriever's own order; the answer is put in where it was missed,
+    taken out now and then, and the order is sometimes shuffled. A single passage
+    is the answer two times in three where there is one.
     """
-    k = most if most < 3 else rng.choice((1, 2, 3, 3, 4, 4, 4))
-    chosen = list(question.ranking[:k])
+    chosen = list(question.ranking[:most])
     gold = question.answer
     if gold is not None:
-        if rng.random() < 0.08 and most > 1:
-            chosen = [i for i in question.ranking if i != gold][:k]
-        elif gold not in chosen and rng.random() < (0.85 if most > 1 else 1.0):
-            chosen[rng.randrange(k)] = gold
-    if most > 1 and rng.random() < 0.35:
+        if rng.random() < (0.06 if most > 1 else 0.2):
+            chosen = [i for i in question.ranking if i != gold][:most]
+        elif gold not in chosen and rng.random() < 0.85:
+            chosen[rng.randrange(most)] = gold
+    if rng.random() < 0.35:
         rng.shuffle(chosen)
     return chosen
 
@@ -284,34 +343,33 @@ def other_value(value: str, rng: random.Random) -> str:
     return fill(rng.choice(("{n} days", "{money}", "{name}", "{colour}", "{time}", "the {thing}", "{place}", "{email}", "{dur}")), {}, rng)
 
 
-def _json_lines(path: Path) -> list[dict]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+def _facts() -> list[dict]:
+    """Return the facts with all wordings of their questions: those beside the facts, and those written for the training."""
+    more = {row["id"]: row["questions"] for path in sorted((PRETRAINING / "fact_questions").glob("*.jsonl")) for row in read_lines(path)}
+    return [{**fact, "questions": [*fact["questions"], *more.get(fact["id"], [])]} for fact in read_lines(DATA / "help_center" / "facts.jsonl")]
 
 
 def _messages(folder: Path) -> list[tuple[str, str, str]]:
+    """Read (mood, text, topic) from ``mood | text`` lines; the file's name or a third field is the topic."""
     found = []
     for path in sorted(folder.glob("*.txt")):
-        if path.stem == "replies_style":
-            continue
-        for line in path.read_text(encoding="utf-8").splitlines():
-            parts = [part.strip() for part in line.split("|")]
-            if len(parts) >= 2:
-                topic = parts[2] if len(parts) > 2 else path.stem
-                found.append((parts[0], parts[1], topic.replace("_", " ")))
+        if path.stem != "replies_style":
+            for line in path.read_text(encoding="utf-8").splitlines():
+                parts = [part.strip() for part in line.split("|")]
+                if len(parts) >= 2:
+                    topic = parts[2] if len(parts) > 2 else path.stem
+                    found.append((parts[0], parts[1], topic.replace("_", " ")))
     return found
 
 
 def _styles(path: Path) -> list[tuple[str, str, str]]:
-    if not path.exists():
-        return []
     rows = [line.split("|") for line in path.read_text(encoding="utf-8").splitlines() if line.count("|") == 2]
     return [tuple(part.strip() for part in row) for row in rows]
 
 
-def load(prose: list[str], cache: Path, seed: int = 0, held_out: bool = False) -> Stream:
-    """Return the training stream, or the one of the held-out companies (one in twelve, by name)."""
+def load(prose: list[str], meanings: Meanings, seed: int = 0) -> tuple[Stream, Stream]:
+    """Return the training stream, and the one of the held-out companies (one in twelve, by name)."""
     companies = companies_module.load()
-    companies_module.rank(companies, cache)
-    return Stream([c for c in companies if (crc32(c.name.encode()) % 12 == 5) == held_out], prose, seed)
+    companies_module.rank(companies, meanings)
+    held_out = [c for c in companies if crc32(c.name.encode()) % 12 == 5]
+    return Stream([c for c in companies if c not in held_out], prose, seed, meanings), Stream(held_out, prose, seed + 1, meanings)

@@ -6,9 +6,7 @@ checkpoint with the same examples, the same learning rates and the same losses.
 
 import argparse
 import json
-import math
 import os
-import random
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,9 +19,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from helpers.base_model import prose as prose_module
 from helpers.base_model import stream as stream_module
 from helpers.base_model import tokenizer as tokenizer_module
-from helpers.base_model.stream import Example, Stream
+from helpers.base_model.batches import POOL, Batches
+from helpers.base_model.losses import Trunk, losses_of
+from helpers.base_model.meaning import WIDTH, Meanings
 
-POOL = 12
 UNSEEN = 10**9
 
 
@@ -36,15 +35,16 @@ class Recipe:
     layers: int = 6
     heads: int = 4
     vocabulary: int = 6144
-    batch: int = 64
-    million_tokens: float = 30.0
+    batch: int = 32
+    million_tokens: float = 42.0
     decay_share: float = 0.3
     optimizer: str = "muon"
-    learning_rate: float = 3e-3
+    learning_rate: float = 1.5e-3
     warmup_steps: int = 100
     weight_decay: float = 0.02
     rest_share: float = 0.15
-    relevance_weight: float = 0.5
+    meaning_weight: float = 0.5
+    choice_weight: float = 1.0
     embedder_start: bool = True
 
 
@@ -66,9 +66,29 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForC
         attn_implementation="eager",
     )
     model = LlamaForCausalLM(config)
+    _start_by_likeness(model)
     if recipe.embedder_start:
         _start_from_embedder(model, tokenizer)
     return model
+
+
+@torch.no_grad()
+def _start_by_likeness(model: LlamaForCausalLM, strength: float = 0.7) -> None:
+    """Let half of the heads begin by attending from each token to tokens like it.
+
+    Queries and keys share most of their weights, so a word in the question sees the
+    same word in a passage from the first step on, and with token vectors from
+    the embedder also a similar word (mimetic initialisation, Trockman and Kolter
+    2023, arXiv 2305.09828).
+    """
+    for layer in model.model.layers:
+        attention = layer.self_attn
+        size, width = attention.head_dim, attention.q_proj.in_features
+        for head in range(1, model.config.num_attention_heads, 2):
+            rows = slice(head * size, (head + 1) * size)
+            query, other = torch.randn(2, size, width) / width**0.5
+            attention.q_proj.weight[rows] = query
+            attention.k_proj.weight[rows] = strength * query + (1 - strength**2) ** 0.5 * other
 
 
 def _start_from_embedder(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -94,104 +114,16 @@ def _start_from_embedder(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizer
         weight[rows] = 0.8 * projected + 0.6 * weight[rows]
 
 
-class Trunk(torch.nn.Module):
-    """The model's layers, with a tap two thirds of the way up for the relevance head."""
-
-    def __init__(self, inner: torch.nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-        self.tap = 2 * len(inner.layers) // 3
-
-    def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the last hidden states and those at the tap, both rows x tokens x width."""
-        hidden = self.inner.embed_tokens(ids)
-        places = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
-        mask = torch.full((ids.shape[1], ids.shape[1]), -1e9, device=ids.device).triu(1)[None, None]
-        rotary = self.inner.rotary_emb(hidden, position_ids=places)
-        tapped = hidden
-        for number, layer in enumerate(self.inner.layers, 1):
-            hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary, position_ids=places)
-            if number == self.tap:
-                tapped = hidden
-        return self.inner.norm(hidden), tapped
-
-
-@dataclass
-class Encoded:
-    """One example as token ids; ``marks`` are (position of a passage's end, whether it answers)."""
-
-    ids: list[int]
-    start: int
-    marks: list[tuple[int, bool]]
-
-
-@dataclass
-class Batch:
-    """Token ids (rows x tokens), which tokens count in the loss, and the passages' ends with their labels."""
-
-    ids: torch.Tensor
-    counted: torch.Tensor
-    marks: tuple[torch.Tensor, torch.Tensor]
-    answers: torch.Tensor
-
-    def to(self, device: str) -> "Batch":
-        """Return the batch on ``device``."""
-        return Batch(self.ids.to(device), self.counted.to(device), tuple(m.to(device) for m in self.marks), self.answers.to(device))
-
-
-class Batches:
-    """Examples as padded tensors, sorted by length within pools so that little is padding."""
-
-    def __init__(self, stream: Stream, tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> None:
-        self.stream, self.tokenizer, self.recipe = stream, tokenizer, recipe
-        self.special = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("system", "user", "assistant", "end")}
-        self.numbers = {tokenizer.convert_tokens_to_ids(text): number for number, text in enumerate(tokenizer_module.CITATIONS, 1)}
-        self._pool: tuple[int, list[list[Encoded]]] = (-1, [])
-
-    def encode(self, example: Example) -> Encoded:
-        """Return the example as the chat template renders it."""
-        ids: list[int] = []
-        if example.system:
-            ids += [self.special["system"], *self.tokenizer.encode(example.system), self.special["end"]]
-        ids += [self.special["user"], *self.tokenizer.encode(example.prompt), self.special["end"], self.special["assistant"]]
-        last = {self.numbers[token]: place for place, token in enumerate(ids) if token in self.numbers}
-        marks = [(place, number in example.gold) for number, place in last.items()]
-        return Encoded(ids + [*self.tokenizer.encode(example.answer), self.special["end"]], len(ids), marks)
-
-    def batch(self, step: int) -> Batch:
-        """Return batch number ``step``."""
-        number = step // POOL
-        if self._pool[0] != number:
-            size = self.recipe.batch * POOL
-            encoded = sorted((self.encode(self.stream.example(number * size + i)) for i in range(size)), key=lambda e: len(e.ids))
-            rows = [encoded[i : i + self.recipe.batch] for i in range(0, size, self.recipe.batch)]
-            random.Random(f"{self.recipe.seed}-order-{number}").shuffle(rows)
-            self._pool = (number, rows)
-        rows = self._pool[1][step % POOL]
-        width = 8 * math.ceil(max(len(row.ids) for row in rows) / 8)
-        ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
-        counted = torch.zeros((len(rows), width), dtype=torch.bool)
-        generator = torch.Generator().manual_seed(step)
-        rest = torch.rand((len(rows), width), generator=generator) < self.recipe.rest_share
-        for number, row in enumerate(rows):
-            ids[number, : len(row.ids)] = torch.tensor(row.ids)
-            counted[number, 1 : len(row.ids)] = rest[number, 1 : len(row.ids)]
-            counted[number, row.start : len(row.ids)] = True
-        marks = [(number, place, answers) for number, row in enumerate(rows) for place, answers in row.marks]
-        places = tuple(torch.tensor([mark[i] for mark in marks], dtype=torch.long) for i in (0, 1))
-        return Batch(ids, counted, places, torch.tensor([mark[2] for mark in marks], dtype=torch.float))
-
-
-def optimizers(model: LlamaForCausalLM, relevance: torch.nn.Linear, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers, AdamW for the rest (Jordan et al. 2024)."""
+def optimizers(model: LlamaForCausalLM, to_meaning: torch.nn.Linear, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for the rest (Jordan et al. 2024), or AdamW for all."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
     inside = {id(p) for p in matrices}
-    rest = [p for p in [*model.parameters(), *relevance.parameters()] if id(p) not in inside]
+    rest = [p for p in [*model.parameters(), *to_meaning.parameters()] if id(p) not in inside]
     adam = {"lr": recipe.learning_rate, "betas": (0.9, 0.95), "weight_decay": 0.0}
     if recipe.optimizer == "adamw":
-        return [torch.optim.AdamW([{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": rest}], **adam)]
+        return [torch.optim.AdamW([{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": rest}], fused=True, **adam)]
     muon = torch.optim.Muon(matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw")
-    return [muon, torch.optim.AdamW(rest, **adam)]
+    return [muon, torch.optim.AdamW(rest, fused=True, **adam)]
 
 
 def rate(step: int, progress: float, recipe: Recipe) -> float:
@@ -199,26 +131,13 @@ def rate(step: int, progress: float, recipe: Recipe) -> float:
     return min(1.0, (step + 1) / recipe.warmup_steps, max(0.0, (1.0 - progress) / recipe.decay_share))
 
 
-def losses_of(trunk: torch.nn.Module, head: torch.nn.Module, relevance: torch.nn.Linear, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the language loss over the counted tokens and the relevance loss over the passages' ends.
-
-    The relevance head asks, where a passage ends, whether it answers the question.
-    It is there in training only: it makes the layers below learn to compare the
-    two, which the answer's tokens alone teach slowly.
-    """
-    with torch.autocast(batch.ids.device.type, dtype=torch.bfloat16):
-        hidden, tapped = trunk(batch.ids)
-        logits = head(hidden[:, :-1][batch.counted[:, 1:]])
-    language = torch.nn.functional.cross_entropy(logits.float(), batch.ids[:, 1:][batch.counted[:, 1:]])
-    if not len(batch.answers):
-        return language, language.detach() * 0
-    judged = relevance(tapped[batch.marks].float()).squeeze(-1)
-    return language, torch.nn.functional.binary_cross_entropy_with_logits(judged, batch.answers)
-
-
 @torch.no_grad()
 def exact_shares(model: LlamaForCausalLM, batches: Batches, start: int, size: int) -> dict[str, float]:
-    """Share of examples whose greedy answer is exact, by task and number of passages."""
+    """Return the share of examples whose greedy answer is exact, by task and number of passages.
+
+    ``choose`` is the share of readings whose first token is right: the number
+    of the passage that answers.
+    """
     right: dict[str, list[bool]] = {}
     examples = [batches.stream.example(start + i) for i in range(size)]
     for at in range(0, size, 64):
@@ -231,8 +150,11 @@ def exact_shares(model: LlamaForCausalLM, batches: Batches, start: int, size: in
         with torch.autocast(device.type, dtype=torch.bfloat16):
             best = model(input_ids=ids.to(device), use_cache=False).logits.argmax(-1).cpu()
         for row, (example, one) in enumerate(zip(group, encoded, strict=True)):
-            name = example.task + (str(example.prompt.count("\n[")) if example.task in ("read", "abstain") else "")
-            right.setdefault(name, []).append(bool((best[row, one.start - 1 : len(one.ids) - 1] == ids[row, one.start : len(one.ids)]).all()))
+            hits = best[row, one.start - 1 : len(one.ids) - 1] == ids[row, one.start : len(one.ids)]
+            passages = str(len(one.marks) or "")
+            right.setdefault(example.task + passages * (example.task in ("read", "abstain")), []).append(bool(hits.all()))
+            if example.task == "read":
+                right.setdefault(f"choose{passages}", []).append(bool(hits[0]))
     return {name: round(sum(hits) / len(hits), 3) for name, hits in sorted(right.items())}
 
 
@@ -240,32 +162,33 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
     """Train until the recipe's tokens are used up or ``hours`` are over; resumes by itself."""
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
-    cache = folder.parent
-    prose_file = cache / "prose.txt"
+    prose_file = folder.parent / "prose.txt"
     if not prose_file.exists():
         prose_file.write_text("\n".join(prose_module.sentences()), encoding="utf-8")
     prose = prose_file.read_text(encoding="utf-8").split("\n")
-    stream = stream_module.load(prose, cache / "rankings", recipe.seed)
-    held_out = stream_module.load(prose, cache / "rankings", recipe.seed + 1, held_out=True)
+    meanings = Meanings(folder.parent / "meanings")
+    stream, held_out = stream_module.load(prose, meanings, recipe.seed)
     if not (folder / "tokenizer.json").exists():
         texts = (stream.example(UNSEEN + i) for i in range(30_000))
         tokenizer_module.save(tokenizer_module.train((f"{e.system}\n{e.prompt}\n{e.answer}" for e in texts), recipe.vocabulary), folder)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = build_model(recipe, tokenizer).to(device)
-    relevance = torch.nn.Linear(recipe.hidden, 1).to(device)
-    updates = optimizers(model, relevance, recipe)
+    to_meaning = torch.nn.Linear(recipe.hidden, WIDTH).to(device)
+    updates = optimizers(model, to_meaning, recipe)
+    (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1), encoding="utf-8")
     step, tokens = 0, 0
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(state["model"])
-        relevance.load_state_dict(state["relevance"])
+        to_meaning.load_state_dict(state["to_meaning"])
         for update, saved in zip(updates, state["optimizers"], strict=True):
             update.load_state_dict(saved)
         step, tokens = state["step"], state["tokens"]
     trunk = Trunk(model.model)
     trunk = torch.compile(trunk, dynamic=True) if compiled else trunk
-    batches, held = Batches(stream, tokenizer, recipe), Batches(held_out, tokenizer, recipe)
+    table = torch.from_numpy(meanings.table()).to(device)
+    batches, held = (Batches(s, tokenizer, recipe.batch, recipe.rest_share, recipe.seed) for s in (stream, held_out))
     log = (folder / "log.jsonl").open("a", encoding="utf-8")
     begin, began_at, losses = time.time(), tokens, []
     total = recipe.million_tokens * 1e6
@@ -275,34 +198,30 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
         for update in updates:
             for group in update.param_groups:
                 group["lr"] = recipe.learning_rate * scale
-        language, choice = losses_of(trunk, model.lm_head, relevance, batch)
-        (language + recipe.relevance_weight * choice).backward()
+        parts = losses_of(trunk, model, to_meaning, batch, table)
+        (parts.language + recipe.meaning_weight * parts.meaning + recipe.choice_weight * parts.choice).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for update in updates:
             update.step()
             update.zero_grad()
-        losses.append((language.item(), choice.item()))
+        losses.append((parts.language.item(), parts.meaning.item(), parts.choice.item()))
         step, tokens = step + 1, tokens + int((batch.ids != tokenizer.pad_token_id).sum())
         if step % (POOL * patience) == 0:
-            speed = (tokens - began_at) / (time.time() - begin)
             row = {"step": step, "tokens": tokens}
-            row |= {name: round(sum(part) / len(losses), 4) for name, part in zip(("loss", "relevance"), zip(*losses, strict=True), strict=True)}
-            row |= {"speed": round(speed), "rate": round(scale, 3)}
-            row["held_out"] = exact_shares(model, held, UNSEEN, 512)
+            row |= {name: round(sum(part) / len(losses), 4) for name, part in zip(("language", "meaning", "choice"), zip(*losses, strict=True), strict=True)}
+            row |= {"speed": round((tokens - began_at) / (time.time() - begin)), "rate": round(scale, 3)}
+            row["held_out"] = exact_shares(model, held, UNSEEN, 384)
             losses = []
             log.write(json.dumps(row) + "\n")
             log.flush()
             print(json.dumps(row), flush=True)
-            _save(checkpoint, model, relevance, updates, step, tokens)
-    _save(checkpoint, model, relevance, updates, step, tokens)
-    model.save_pretrained(folder / "model")
-    tokenizer_module.save(tokenizer, folder / "model")
-    (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1), encoding="utf-8")
+            _save(checkpoint, model, to_meaning, updates, step, tokens)
+    _save(checkpoint, model, to_meaning, updates, step, tokens)
 
 
-def _save(checkpoint: Path, model: LlamaForCausalLM, relevance: torch.nn.Linear, updates: list, step: int, tokens: int) -> None:
+def _save(checkpoint: Path, model: LlamaForCausalLM, to_meaning: torch.nn.Linear, updates: list, step: int, tokens: int) -> None:
     part = checkpoint.with_suffix(".part")
-    state = {"model": model.state_dict(), "relevance": relevance.state_dict(), "optimizers": [u.state_dict() for u in updates]}
+    state = {"model": model.state_dict(), "to_meaning": to_meaning.state_dict(), "optimizers": [u.state_dict() for u in updates]}
     torch.save({**state, "step": step, "tokens": tokens}, part)
     part.replace(checkpoint)
 

@@ -1,0 +1,112 @@
+"""Examples of the stream as padded batches of token ids, with the places that the extra losses look at."""
+
+import math
+import random
+from dataclasses import dataclass, fields
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from helpers.base_model.stream import NO_MEANING, Example, Stream
+from helpers.base_model.tokenizer import CITATIONS
+
+POOL = 12
+BEGINNING = 0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example as token ids.
+
+    ``start`` is where the answer begins and ``marks`` where each passage ends.
+    ``choices`` are (place that writes a citation, place of the end of the cited
+    passage, or of the prompt's beginning if no passage answers). ``meanings``
+    are (place, row of the meaning that the layers below should hold there).
+    """
+
+    ids: list[int]
+    start: int
+    marks: list[int]
+    choices: list[tuple[int, int]]
+    meanings: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token ids (rows x tokens), which tokens count in the loss, and the places of the extra losses.
+
+    ``choices`` (choices x 2) holds row and place of each choice, ``candidates``
+    (choices x widest, padded with -1) the places to choose from and ``chosen``
+    which of them is right. ``meanings`` (meanings x 3) holds row, place and
+    number of the meaning.
+    """
+
+    ids: torch.Tensor
+    counted: torch.Tensor
+    choices: torch.Tensor
+    candidates: torch.Tensor
+    chosen: torch.Tensor
+    meanings: torch.Tensor
+
+    def to(self, device: str) -> "Batch":
+        """Return the batch on ``device``."""
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+class Batches:
+    """Batches by number, sorted by length within pools so that little is padding."""
+
+    def __init__(self, stream: Stream, tokenizer: PreTrainedTokenizerFast, size: int, rest_share: float, seed: int) -> None:
+        self.stream, self.tokenizer = stream, tokenizer
+        self.size, self.rest_share, self.seed = size, rest_share, seed
+        self.special = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("system", "user", "assistant", "end")}
+        self.numbers = {tokenizer.convert_tokens_to_ids(text): number for number, text in enumerate(CITATIONS, 1)}
+        self._pool: tuple[int, list[list[Encoded]]] = (-1, [])
+
+    def encode(self, example: Example) -> Encoded:
+        """Return the example as the chat template renders it."""
+        system = [self.special["system"], *self.tokenizer.encode(example.system), self.special["end"]] if example.system else []
+        prompt = [*system, self.special["user"], *self.tokenizer.encode(example.prompt), self.special["end"], self.special["assistant"]]
+        answer = [*self.tokenizer.encode(example.answer), self.special["end"]]
+        start = len(prompt)
+        ends = {self.numbers[token]: place for place, token in enumerate(prompt) if token in self.numbers} if "\n\n" in example.prompt else {}
+        marks = [ends[number] for number in sorted(ends)]
+        writes = [start + i - 1 for i, token in enumerate(answer) if token in self.numbers]
+        if example.gold:
+            choices = [(place, ends[number]) for place, number in zip(writes, example.gold, strict=True)]
+        else:
+            choices = [(start - 1, BEGINNING)] if marks else []
+        meanings = [(start - 3, example.asked), (start - 1, example.asked), *zip(marks, example.shown, strict=True)]
+        return Encoded(prompt + answer, start, marks, choices, [(place, row) for place, row in meanings if row != NO_MEANING])
+
+    def batch(self, step: int) -> Batch:
+        """Return batch number ``step``."""
+        number = step // POOL
+        if self._pool[0] != number:
+            first = number * self.size * POOL
+            encoded = sorted((self.encode(self.stream.example(first + i)) for i in range(self.size * POOL)), key=lambda e: len(e.ids))
+            rows = [encoded[i : i + self.size] for i in range(0, len(encoded), self.size)]
+            random.Random(f"{self.seed}-order-{number}").shuffle(rows)
+            self._pool = (number, rows)
+        return self._padded(self._pool[1][step % POOL], step)
+
+    def _padded(self, rows: list[Encoded], step: int) -> Batch:
+        width = 8 * math.ceil(max(len(row.ids) for row in rows) / 8)
+        ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
+        counted = torch.zeros((len(rows), width), dtype=torch.bool)
+        rest = torch.rand((len(rows), width), generator=torch.Generator().manual_seed(step)) < self.rest_share
+        for number, row in enumerate(rows):
+            ids[number, : len(row.ids)] = torch.tensor(row.ids)
+            counted[number, 1 : row.start] = rest[number, 1 : row.start]
+            counted[number, row.start : len(row.ids)] = True
+        choices = [(number, place, [BEGINNING, *row.marks], end) for number, row in enumerate(rows) for place, end in row.choices]
+        widest = max((len(candidates) for _, _, candidates, _ in choices), default=1)
+        meanings = [(number, place, meaning) for number, row in enumerate(rows) for place, meaning in row.meanings]
+        return Batch(
+            ids,
+            counted,
+            torch.tensor([choice[:2] for choice in choices], dtype=torch.long).reshape(-1, 2),
+            torch.tensor([candidates + [-1] * (widest - len(candidates)) for _, _, candidates, _ in choices], dtype=torch.long).reshape(-1, widest),
+            torch.tensor([candidates.index(end) for _, _, candidates, end in choices], dtype=torch.long),
+            torch.tensor(meanings, dtype=torch.long).reshape(-1, 3),
+        )
