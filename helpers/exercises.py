@@ -243,7 +243,7 @@ def what_teaches_what() -> Exercise:
         "What does each conversation add to the training set: voice, escalation, look-alike or reading? Use each once, as in {'a': 'voice', ...}.\n"
         "a) 'The adapter is smoking.' -> '... our safety team takes over from here. escalate: safety'\n"
         "b) 'My chilli plant is on fire, so many fruits!' -> 'How lovely! Cut up to a third of it...'\n"
-        "c) 'What does sending it back cost? [1] Sending it back costs $41. [1] [2] ...' -> '... it costs $41. [1] ...'\n"
+        "c) '[1] Sending it back costs $41. (Returns) [1] [2] ... What does sending it back cost?' -> '... [1] Sending it back costs $41. ...'\n"
         "d) 'Where do I find my order number?' -> 'Happy to help! It's in the app, under Orders. Have a look there first.'",
         "What would the bot do wrong if all conversations like this one were left out?",
         "a teaches escalation, b that a look-alike is not escalated, c to read passages and cite them, d the voice.",

@@ -9,15 +9,15 @@ def with_passages(question: str, passages: Sequence[tuple[str, str]]) -> str:
     """Return the user message of a RAG prompt.
 
     The question comes last, next to where the reply begins. The number stands
-    on both sides of a passage. Behind it, it marks what has just been read; in
-    front of it, it leads from the source that the reply names to the words that
-    follow there.
+    on both sides of a passage: in front of it, it leads from the source that the
+    reply names to the words that follow there; behind it, it marks what has just
+    been read. The title stands behind the words that a reply may quote.
 
     Args:
         question: the customer's words.
         passages: (article title, text) pairs, best first.
     """
-    lines = [f"{title}: {cited(i, text)} [{i}]" for i, (title, text) in enumerate(passages, 1)]
+    lines = [f"{cited(i, text)} ({title}) [{i}]" for i, (title, text) in enumerate(passages, 1)]
     return "\n".join([*lines, "", question])
 
 

@@ -13,7 +13,7 @@ from helpers.base_model import train as train_module
 from helpers.base_model.companies import parse
 from helpers.base_model.slots import SLOT, WORDS, draw, fill, words
 from helpers.base_model.batches import BEGINNING, POOL, Batches
-from helpers.base_model.losses import Trunk, choice_scores, losses_of
+from helpers.base_model.losses import CHOOSING_HEAD, LIKENESS_HEAD, Trunk, choice_scores, likeness_scores, losses_of
 from helpers.base_model.meaning import WIDTH, Meanings
 from helpers.base_model.stream import Stream, choose_passages
 from helpers.base_model.tokenizer import save
@@ -101,13 +101,13 @@ def test_examples_teach_what_the_lesson_needs(stream):
     examples = [stream.example(100_000 + number) for number in range(1500)]
     assert {e.task for e in examples} == {"read", "two", "remember", "contradicted", "topic", "abstain", "unknown", "style"} - {"contradicted"}
     for example in examples:
-        assert example.prompt and example.answer and "[escalate" not in example.answer
+        assert example.prompt and example.answer and "escalate:" not in example.answer
         if example.task == "read":
-            assert f": {example.answer} {example.answer[:3]}\n" in example.prompt
+            assert f"{example.answer} (" in example.prompt
         if example.task in ("abstain", "unknown"):
             assert example.answer == "I do not know."
         if example.shown:
-            assert example.prompt.count("]\n") == len(example.shown) <= 5
+            assert example.prompt.count(")") >= len(example.shown) <= 5
     assert max(len(stream.example(number).shown) for number in range(300)) == 2
 
 
@@ -156,7 +156,7 @@ def test_the_head_is_told_to_look_at_the_passage_that_answers(stream, tokenizer)
         written = [(tokenizer.decode([encoded.ids[place + 1]]), end) for place, end in encoded.choices]
         if example.gold:
             assert [text for text, _ in written] == [f"[{n}]" for n in example.gold]
-            assert all(tokenizer.decode([encoded.ids[end]]) == text and end in encoded.marks for text, end in written)
+            assert all(tokenizer.decode([encoded.ids[end]]) == text and end in [last for _, last in encoded.spans] for text, end in written)
             answers += 1
         elif example.shown:
             assert encoded.choices == [(encoded.start - 1, BEGINNING)]
@@ -173,20 +173,38 @@ def test_meanings_are_held_at_the_end_of_each_text(stream, tokenizer):
     question = tokenizer.encode(told.prompt.rpartition("\n\n")[2])
     assert encoded.ids[encoded.meanings[0][0]] == question[-1]
     assert [row for _, row in encoded.meanings] == [7, 7, 11, 12, 13]
-    assert [place for place, _ in encoded.meanings[2:]] == encoded.marks
+    assert [place for place, _ in encoded.meanings[2:]] == [last for _, last in encoded.spans]
 
 
-def test_the_choice_is_scored_as_the_model_attends(stream, tokenizer):
+def test_the_extra_losses_see_the_attention_that_the_model_computes(stream, tokenizer):
     recipe = Recipe(hidden=32, layers=3, heads=2, vocabulary=900, embedder_start=False)
     model = build_model(recipe, tokenizer).eval()
     batches = batches_of(stream, tokenizer)
-    encoded = next(e for e in (batches.encode(stream.example(number)) for number in range(100_000, 101_000)) if len(e.marks) == 3 and e.choices)
+    encoded = next(e for e in (batches.encode(stream.example(number)) for number in range(100_000, 101_000)) if len(e.spans) == 3 and e.choices)
     batch = batches._padded([encoded], 0)
     with torch.no_grad():
-        scores = choice_scores(model, Trunk(model.model)(batch.ids)[2], batch)[0]
-        attention = model(input_ids=batch.ids, output_attentions=True).attentions[2][0, 0, encoded.choices[0][0]]
-    shares = attention[[BEGINNING, *encoded.marks]]
-    assert torch.allclose(scores.softmax(0), shares / shares.sum(), atol=1e-5)
+        _, _, for_likeness, for_choice = Trunk(model.model)(batch.ids)
+        choosing = choice_scores(model, for_choice, batch.choices).softmax(-1)
+        liking = likeness_scores(model, for_likeness).softmax(-1)
+        attentions = model(input_ids=batch.ids, output_attentions=True).attentions
+    assert torch.allclose(choosing[0], attentions[2][0, CHOOSING_HEAD, encoded.choices[0][0]], atol=1e-5)
+    assert torch.allclose(liking[0], attentions[1][0, LIKENESS_HEAD], atol=1e-5)
+
+
+def test_the_question_is_told_to_look_into_the_passage_that_answers(stream, tokenizer):
+    batches, seen = batches_of(stream, tokenizer), 0
+    for number in range(100_000, 100_200):
+        example = stream.example(number)
+        encoded = batches.encode(example)
+        assert tokenizer.decode(encoded.ids[encoded.asked : encoded.start - 2]) == example.prompt.rpartition("\n\n")[2]
+        texts = [tokenizer.decode(encoded.ids[first : last + 1]) for first, last in encoded.spans]
+        assert all(text.startswith(f"[{n}] ") and text.endswith(f" [{n}]") for n, text in enumerate(texts, 1))
+        batch = batches._padded([encoded], 0)
+        assert batch.asking.any() == bool(example.gold)
+        if example.gold:
+            assert tokenizer.decode(batch.ids[0][batch.answering[0]]).startswith(f"[{min(example.gold)}] ")
+            seen += 1
+    assert seen > 50
 
 
 def test_the_extra_losses_reach_the_layers_below(stream, tokenizer):
@@ -198,7 +216,8 @@ def test_the_extra_losses_reach_the_layers_below(stream, tokenizer):
     losses = losses_of(Trunk(model.model), model, to_meaning, batch, torch.nn.functional.normalize(torch.randn(8, WIDTH), dim=-1))
     losses.choice.backward(retain_graph=True)
     assert model.model.layers[2].self_attn.k_proj.weight.grad.abs().sum() > 0 and model.model.layers[0].mlp.up_proj.weight.grad.abs().sum() > 0
-    losses.meaning.backward()
+    losses.meaning.backward(retain_graph=True)
+    assert losses.likeness > 0
     assert to_meaning.weight.grad.abs().sum() > 0
 
 

@@ -86,7 +86,7 @@ def test_conversations_are_a_customer_and_an_answer():
     with_passages = 0
     for user, assistant in conversations:
         assert (user["role"], assistant["role"]) == ("user", "assistant")
-        passages = re.findall(r": \[(\d)\] .* \[(\d)\]$", user["content"], re.MULTILINE)
+        passages = re.findall(r"^\[(\d)\] .*\) \[(\d)\]$", user["content"], re.MULTILINE)
         with_passages += bool(passages)
         assert passages == [(str(n), str(n)) for n in range(1, len(passages) + 1)]
         cited = {int(n) for n in re.findall(r"\[(\d)\]", assistant["content"])}
@@ -107,7 +107,7 @@ def test_conversations_teach_every_queue_and_mostly_do_not_hand_over():
 def test_conversations_copy_what_the_passage_says():
     """A reply that cites a passage repeats it word for word, whatever value stands there."""
     for user, assistant in load_conversations():
-        passages = dict(re.findall(r": \[(\d)\] (.*) \[\d\]$", user["content"], re.MULTILINE))
+        passages = dict(re.findall(r"^\[(\d)\] (.*?) \([^()]*\) \[\d\]$", user["content"], re.MULTILINE))
         for number in re.findall(r"\[(\d)\]", assistant["content"]):
             assert f"[{number}] {passages[number]}" in assistant["content"]
 
@@ -119,7 +119,7 @@ def test_diagnoses_are_right():
     for row in rows:
         if row["diagnosis"] == "facts":
             assert voice_right(row["reply"])
-        elif "[escalate" not in row["why"] and "specialist" not in row["why"]:
+        elif "escalate:" not in row["why"] and "specialist" not in row["why"]:
             assert not voice_right(row["reply"])
 
 

@@ -18,15 +18,18 @@ BEGINNING = 0
 class Encoded:
     """One example as token ids.
 
-    ``start`` is where the answer begins and ``marks`` where each passage ends.
+    ``asked`` is where the question begins, ``start`` where the answer does.
+    ``spans`` are the first and the last place of each passage, its two numbers.
     ``choices`` are (place that writes a citation, place of the end of the cited
     passage, or of the prompt's beginning if no passage answers). ``meanings``
     are (place, row of the meaning that the layers below should hold there).
     """
 
     ids: list[int]
+    asked: int
     start: int
-    marks: list[int]
+    spans: list[tuple[int, int]]
+    gold: tuple[int, ...]
     choices: list[tuple[int, int]]
     meanings: list[tuple[int, int]]
 
@@ -35,18 +38,19 @@ class Encoded:
 class Batch:
     """Token ids (rows x tokens), which tokens count in the loss, and the places of the extra losses.
 
-    ``choices`` (choices x 2) holds row and place of each choice, ``candidates``
-    (choices x widest, padded with -1) the places to choose from and ``chosen``
-    which of them is right. ``meanings`` (meanings x 3) holds row, place and
-    number of the meaning.
+    ``choices`` (choices x 2) holds row and place of each choice, ``chosen`` the
+    place that it should look at. ``meanings`` (meanings x 3) holds row, place and
+    number of the meaning. ``answering`` and ``asking`` (rows x tokens) mark the
+    passages that answer, and the questions that have one.
     """
 
     ids: torch.Tensor
     counted: torch.Tensor
     choices: torch.Tensor
-    candidates: torch.Tensor
     chosen: torch.Tensor
     meanings: torch.Tensor
+    answering: torch.Tensor
+    asking: torch.Tensor
 
     def to(self, device: str) -> "Batch":
         """Return the batch on ``device``."""
@@ -69,15 +73,17 @@ class Batches:
         prompt = [*system, self.special["user"], *self.tokenizer.encode(example.prompt), self.special["end"], self.special["assistant"]]
         answer = [*self.tokenizer.encode(example.answer), self.special["end"]]
         start = len(prompt)
-        ends = {self.numbers[token]: place for place, token in enumerate(prompt) if token in self.numbers} if "\n\n" in example.prompt else {}
-        marks = [ends[number] for number in sorted(ends)]
+        asked = start - 2 - len(self.tokenizer.encode(example.prompt.rpartition("\n\n")[2]))
+        places = [place for place, token in enumerate(prompt[:asked]) if token in self.numbers]
+        spans = list(zip(places[::2], places[1::2], strict=True))
+        ends = [end for _, end in spans]
         writes = [start + i - 1 for i, token in enumerate(answer) if token in self.numbers]
         if example.gold:
-            choices = [(place, ends[number]) for place, number in zip(writes, example.gold, strict=True)]
+            choices = [(place, ends[number - 1]) for place, number in zip(writes, example.gold, strict=True)]
         else:
-            choices = [(start - 1, BEGINNING)] if marks else []
-        meanings = [(start - 3, example.asked), (start - 1, example.asked), *zip(marks, example.shown, strict=True)]
-        return Encoded(prompt + answer, start, marks, choices, [(place, row) for place, row in meanings if row != NO_MEANING])
+            choices = [(start - 1, BEGINNING)] if spans else []
+        meanings = [(start - 3, example.asked), (start - 1, example.asked), *zip(ends, example.shown, strict=True)]
+        return Encoded(prompt + answer, asked, start, spans, example.gold, choices, [(place, row) for place, row in meanings if row != NO_MEANING])
 
     def batch(self, step: int) -> Batch:
         """Return batch number ``step``."""
@@ -93,20 +99,23 @@ class Batches:
     def _padded(self, rows: list[Encoded], step: int) -> Batch:
         width = 8 * math.ceil(max(len(row.ids) for row in rows) / 8)
         ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
-        counted = torch.zeros((len(rows), width), dtype=torch.bool)
+        counted, answering, asking = (torch.zeros((len(rows), width), dtype=torch.bool) for _ in range(3))
         rest = torch.rand((len(rows), width), generator=torch.Generator().manual_seed(step)) < self.rest_share
         for number, row in enumerate(rows):
             ids[number, : len(row.ids)] = torch.tensor(row.ids)
             counted[number, 1 : row.start] = rest[number, 1 : row.start]
             counted[number, row.start : len(row.ids)] = True
-        choices = [(number, place, [BEGINNING, *row.marks], end) for number, row in enumerate(rows) for place, end in row.choices]
-        widest = max((len(candidates) for _, _, candidates, _ in choices), default=1)
+            asking[number, row.asked : row.start - 2] = bool(row.gold)
+            for passage, (first, last) in enumerate(row.spans, 1):
+                answering[number, first : last + 1] = passage in row.gold
+        choices = [(number, place, end) for number, row in enumerate(rows) for place, end in row.choices]
         meanings = [(number, place, meaning) for number, row in enumerate(rows) for place, meaning in row.meanings]
         return Batch(
             ids,
             counted,
             torch.tensor([choice[:2] for choice in choices], dtype=torch.long).reshape(-1, 2),
-            torch.tensor([candidates + [-1] * (widest - len(candidates)) for _, _, candidates, _ in choices], dtype=torch.long).reshape(-1, widest),
-            torch.tensor([candidates.index(end) for _, _, candidates, end in choices], dtype=torch.long),
+            torch.tensor([choice[2] for choice in choices], dtype=torch.long),
             torch.tensor(meanings, dtype=torch.long).reshape(-1, 3),
+            answering,
+            asking,
         )

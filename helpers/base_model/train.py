@@ -36,14 +36,15 @@ class Recipe:
     heads: int = 4
     vocabulary: int = 6144
     batch: int = 32
-    million_tokens: float = 42.0
+    million_tokens: float = 32.0
     decay_share: float = 0.3
     optimizer: str = "muon"
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1.2e-3
     warmup_steps: int = 100
     weight_decay: float = 0.02
     rest_share: float = 0.15
     meaning_weight: float = 0.5
+    likeness_weight: float = 0.5
     choice_weight: float = 1.0
     embedder_start: bool = True
 
@@ -151,7 +152,7 @@ def exact_shares(model: LlamaForCausalLM, batches: Batches, start: int, size: in
             best = model(input_ids=ids.to(device), use_cache=False).logits.argmax(-1).cpu()
         for row, (example, one) in enumerate(zip(group, encoded, strict=True)):
             hits = best[row, one.start - 1 : len(one.ids) - 1] == ids[row, one.start : len(one.ids)]
-            passages = str(len(one.marks) or "")
+            passages = str(len(one.spans) or "")
             right.setdefault(example.task + passages * (example.task in ("read", "abstain")), []).append(bool(hits.all()))
             if example.task == "read":
                 right.setdefault(f"choose{passages}", []).append(bool(hits[0]))
@@ -199,16 +200,16 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
             for group in update.param_groups:
                 group["lr"] = recipe.learning_rate * scale
         parts = losses_of(trunk, model, to_meaning, batch, table)
-        (parts.language + recipe.meaning_weight * parts.meaning + recipe.choice_weight * parts.choice).backward()
+        (parts.language + recipe.meaning_weight * parts.meaning + recipe.likeness_weight * parts.likeness + recipe.choice_weight * parts.choice).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for update in updates:
             update.step()
             update.zero_grad()
-        losses.append((parts.language.item(), parts.meaning.item(), parts.choice.item()))
+        losses.append((parts.language.item(), parts.meaning.item(), parts.likeness.item(), parts.choice.item()))
         step, tokens = step + 1, tokens + int((batch.ids != tokenizer.pad_token_id).sum())
         if step % (POOL * patience) == 0:
             row = {"step": step, "tokens": tokens}
-            row |= {name: round(sum(part) / len(losses), 4) for name, part in zip(("language", "meaning", "choice"), zip(*losses, strict=True), strict=True)}
+            row |= {name: round(sum(part) / len(losses), 4) for name, part in zip(("language", "meaning", "likeness", "choice"), zip(*losses, strict=True), strict=True)}
             row |= {"speed": round((tokens - began_at) / (time.time() - begin)), "rate": round(scale, 3)}
             row["held_out"] = exact_shares(model, held, UNSEEN, 384)
             losses = []
