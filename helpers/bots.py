@@ -17,7 +17,7 @@ from helpers.prompts import says_unknown, with_passages
 CITATION = re.compile(r"\[(\d)\]")
 ESCALATION = re.compile(r"^escalate: ([a-z]+)$", re.MULTILINE)
 LONGEST_QUESTION = 300
-PASSAGES = 4
+PASSAGES = 2
 
 
 class BotError(Exception):

@@ -37,10 +37,10 @@ class TuningError(Exception):
 class LoraSettings:
     """What decides an adapter: rank, scaling, passes over the data, learning rate, seed."""
 
-    rank: int = 8
-    alpha: int = 16
-    epochs: int = 8
-    learning_rate: float = 5e-3
+    rank: int = 16
+    alpha: int = 32
+    epochs: int = 6
+    learning_rate: float = 3e-3
     batch_size: int = 16
     seed: int = 0
 

@@ -117,9 +117,9 @@ def test_passages_come_as_a_retriever_brings_them(companies):
     chosen = [choose_passages(question, rng, 4) for _ in range(300)]
     assert all(1 <= len(found) <= 4 and len(set(found)) == len(found) for found in chosen)
     held = sum(question.answer in found for found in chosen) / 300
-    assert 0.6 < held < 0.95
+    assert 0.25 < held < 0.55
     alone = [choose_passages(question, rng, 1) for _ in range(300)]
-    assert 0.5 < sum(found == [question.answer] for found in alone) / 300 < 0.9
+    assert 0.2 < sum(found == [question.answer] for found in alone) / 300 < 0.45
 
 
 def batches_of(stream, tokenizer) -> Batches:

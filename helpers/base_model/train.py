@@ -36,7 +36,7 @@ class Recipe:
     heads: int = 4
     vocabulary: int = 6144
     batch: int = 32
-    million_tokens: float = 32.0
+    million_tokens: float = 34.0
     decay_share: float = 0.3
     optimizer: str = "muon"
     learning_rate: float = 1.2e-3
