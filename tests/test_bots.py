@@ -45,7 +45,7 @@ def test_what_the_model_is_shown(llm, help_center, monkeypatch):  # noqa: F811
     assert answer.question == "How long is the {warranty}?"
     assert answer.citations == (answer.passages[0],) and answer.passages[0].text == "The warranty lasts three years."
     assert "system\nBe {kind}." in shown[0]
-    assert "user\nHow long is the {warranty}?\n\n[1] How long: The warranty lasts three years. [1]\n[2] " in shown[0]
+    assert "user\n[1] The warranty lasts three years. (How long) [1]\n[2] " in shown[0] and " [2]\n\nHow long is the {warranty}?" in shown[0]
     assert shown[0].endswith("assistant\n")
 
 
