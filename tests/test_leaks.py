@@ -61,7 +61,7 @@ def training_texts(source: str) -> list[str]:
     if source == "agents":
         return [row["user"] for row in read_lines(DATA / "conversations" / "agents.jsonl")]
     if source == "facts":
-        return [question for fact in _facts() for question in fact["questions"]]
+        return [question for fact in _facts() for question in fact.questions]
     if source == "filler":
         return (DATA / "pretraining" / "filler.txt").read_text(encoding="utf-8").splitlines()
     if source == "messages":

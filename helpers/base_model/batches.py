@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from helpers.base_model.stream import NO_MEANING, Example, Stream
+from helpers.base_model.meaning import NO_MEANING
+from helpers.base_model.stream import Example, Stream
 from helpers.base_model.tokenizer import CITATIONS
 
 POOL = 12

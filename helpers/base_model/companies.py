@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.base_model.meaning import Meanings
+from helpers.base_model.meaning import NO_MEANING, Meanings
 from helpers.base_model.slots import fill
-from helpers.paths import DATA
+from helpers.paths import PRETRAINING
 
-FOLDER = DATA / "pretraining" / "companies"
+FOLDER = PRETRAINING / "companies"
 RANKED = 8
 LONGEST_HEADING = 8
 
@@ -22,7 +22,7 @@ class Sentence:
     title: str
     text: str
     article: int
-    meaning: int = -1
+    meaning: int = NO_MEANING
     headings: list[str] = field(default_factory=list)
 
 
@@ -34,7 +34,7 @@ class Question:
     article: int
     answer: int | None
     ranking: list[int] = field(default_factory=list)
-    meaning: int = -1
+    meaning: int = NO_MEANING
 
 
 @dataclass
@@ -82,16 +82,20 @@ def rank(companies: list[Company], meanings: Meanings) -> None:
     The reader then trains on passages in the order, and with the mistakes, that
     it will meet.
     """
-    for company in companies:
-        rng = random.Random(company.name)
-        values: dict[int, dict[str, str]] = {}
-        passages = [f"{s.title}: {fill(s.text, values.setdefault(s.article, {}), rng)}" for s in company.sentences]
-        questions = [fill(q.text, values.setdefault(q.article, {}), rng) for q in company.questions]
-        at = meanings.add([*passages, *questions])
-        split = at + len(passages)
-        vectors = meanings.rows(at, split + len(questions))
-        order = np.argsort(-(vectors[len(passages) :] @ vectors[: len(passages)].T), axis=1)[:, :RANKED]
+    firsts = [meanings.add(_written(company)) for company in companies]
+    for company, first in zip(companies, firsts, strict=True):
+        size = len(company.sentences)
+        vectors = meanings.rows(first, first + size + len(company.questions))
+        order = np.argsort(-(vectors[size:] @ vectors[:size].T), axis=1)[:, :RANKED]
         for number, sentence in enumerate(company.sentences):
-            sentence.meaning = at + number
+            sentence.meaning = first + number
         for number, (question, row) in enumerate(zip(company.questions, order, strict=True)):
-            question.ranking, question.meaning = row.tolist(), split + number
+            question.ranking, question.meaning = row.tolist(), first + size + number
+
+
+def _written(company: Company) -> list[str]:
+    """Return a company's passages, then its questions, with one set of values in their slots."""
+    rng = random.Random(company.name)
+    values: dict[int, dict[str, str]] = {}
+    passages = [f"{s.title}: {fill(s.text, values.setdefault(s.article, {}), rng)}" for s in company.sentences]
+    return passages + [fill(q.text, values.setdefault(q.article, {}), rng) for q in company.questions]

@@ -43,15 +43,27 @@ class Losses:
     choice: torch.Tensor
 
 
+def meaning_layer(inner: torch.nn.Module) -> int:
+    """Return the number of the layer whose input holds the meanings."""
+    return len(inner.layers) // 2
+
+
+def likeness_layer(inner: torch.nn.Module) -> int:
+    """Return the number of the layer with the likeness head."""
+    return len(inner.layers) // 3
+
+
+def choice_layer(inner: torch.nn.Module) -> int:
+    """Return the number of the layer with the choosing head."""
+    return 2 * len(inner.layers) // 3
+
+
 class Trunk(torch.nn.Module):
     """The model's layers, which also return what the extra losses look at."""
 
     def __init__(self, inner: torch.nn.Module) -> None:
         super().__init__()
         self.inner = inner
-        self.meaning_layer = len(inner.layers) // 2
-        self.likeness_layer = len(inner.layers) // 3
-        self.choice_layer = 2 * len(inner.layers) // 3
 
     def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the states (rows x tokens x width) at the end, and before the layers of meaning, likeness and choice."""
@@ -63,11 +75,11 @@ class Trunk(torch.nn.Module):
         for layer in self.inner.layers:
             states.append(hidden)
             hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary, position_ids=places)
-        return self.inner.norm(hidden), states[self.meaning_layer], states[self.likeness_layer], states[self.choice_layer]
+        return self.inner.norm(hidden), *(states[at(self.inner)] for at in (meaning_layer, likeness_layer, choice_layer))
 
 
 def losses_of(trunk: torch.nn.Module, model: LlamaForCausalLM, to_meaning: torch.nn.Linear, batch: Batch, meanings: torch.Tensor) -> Losses:
-    """Return the three losses of a batch; ``meanings`` is the (rows x 384) table of the stream."""
+    """Return the losses of a batch; ``meanings`` is the (rows x 384) table of the stream."""
     with torch.autocast(batch.ids.device.type, dtype=torch.bfloat16):
         hidden, for_meaning, for_likeness, for_choice = trunk(batch.ids)
         logits = model.lm_head(hidden[:, :-1][batch.counted[:, 1:]])
@@ -92,13 +104,13 @@ def losses_of(trunk: torch.nn.Module, model: LlamaForCausalLM, to_meaning: torch
 
 def likeness_scores(model: LlamaForCausalLM, states: torch.Tensor) -> torch.Tensor:
     """Return the likeness head's attention scores (rows x tokens x tokens) before the softmax, as the model computes them."""
-    return _scores(model, model.model.layers[len(model.model.layers) // 3], LIKENESS_HEAD, states)
+    return _scores(model, model.model.layers[likeness_layer(model.model)], LIKENESS_HEAD, states)
 
 
 def choice_scores(model: LlamaForCausalLM, states: torch.Tensor, choices: torch.Tensor) -> torch.Tensor:
     """Return the choosing head's attention scores (choices x tokens) before the softmax, as the model computes them."""
     rows, places = choices.T
-    return _scores(model, model.model.layers[2 * len(model.model.layers) // 3], CHOOSING_HEAD, states)[rows, places]
+    return _scores(model, model.model.layers[choice_layer(model.model)], CHOOSING_HEAD, states)[rows, places]
 
 
 def _scores(model: LlamaForCausalLM, layer: torch.nn.Module, head: int, states: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 WIDTH = 384
+NO_MEANING = -1
 
 
 class Meanings:

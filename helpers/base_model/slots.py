@@ -8,9 +8,9 @@ import random
 import re
 from functools import cache
 
-from helpers.paths import DATA
+from helpers.paths import PRETRAINING
 
-WORDS = DATA / "pretraining" / "words"
+WORDS = PRETRAINING / "words"
 SLOT = re.compile(r"{([a-z]+)(\d*)}")
 
 MONTHS = "January February March April May June July August September October November December".split()

@@ -12,13 +12,12 @@ from zlib import crc32
 
 from helpers.base_model import companies as companies_module
 from helpers.base_model.companies import Company, Question, Sentence
-from helpers.base_model.meaning import Meanings
+from helpers.base_model.meaning import NO_MEANING, Meanings
 from helpers.base_model.slots import draw, fill, invented_name
-from helpers.paths import DATA
+from helpers.paths import PRETRAINING
 from helpers.prompts import UNKNOWN, cited, with_passages
-from helpers.scenarios import read_lines
+from helpers.scenarios import Fact, load_facts, read_lines
 
-PRETRAINING = DATA / "pretraining"
 CONTENT_WORD = re.compile(r"[A-Za-z]{4,}")
 GREETINGS = ("Hi, ", "Hello, ", "Hi there, ", "Hello team, ", "Good morning, ", "hey ", "Hi! ", "Quick question: ", "Sorry to bother you, ")
 THANKS = (" Thanks!", " thanks", " Thank you.", " Many thanks", " Cheers", " Please help.")
@@ -29,7 +28,6 @@ TOPIC_TASKS = {
     "Name the topic and the mood of this message.": "Topic: {}. Mood: {}.",
     "Name the topic and the mood of this message, each on a line of its own.": "topic: {}\nmood: {}",
 }
-NO_MEANING = -1
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,11 @@ class Stream:
         self.prose = prose
         self.seed = seed
         self.vocabulary = sorted({w for s in prose for w in CONTENT_WORD.findall(s) if w.islower()})
-        self.facts = [f for f in _facts() if f["first"]]
+        self.facts = [f for f in _facts() if f.first]
         self.messages = _messages(PRETRAINING / "messages")
         self.filler = (PRETRAINING / "filler.txt").read_text(encoding="utf-8").splitlines()
         self.styles = _styles(PRETRAINING / "messages" / "replies_style.txt")
-        self.fact_rows = [meanings.add(f["questions"]) if meanings else NO_MEANING for f in self.facts]
+        self.fact_rows = [meanings.add(f.questions) if meanings else NO_MEANING for f in self.facts]
         self.message_row = meanings.add([text for _, text, _ in self.messages]) if meanings else NO_MEANING
 
     def example(self, index: int) -> Example:
@@ -212,9 +210,8 @@ class Stream:
 
     def _remember(self, rng: random.Random) -> Example:
         number = rng.randrange(len(self.facts))
-        fact, at = self.facts[number], rng.randrange(len(self.facts[number]["questions"]))
-        row = self.fact_rows[number]
-        return Example(_as_typed(fact["questions"][at], rng), fact["statement"].format(value=fact["first"]), "remember", asked=row + at if row >= 0 else row)
+        fact, at = self.facts[number], rng.randrange(len(self.facts[number].questions))
+        return Example(_as_typed(fact.questions[at], rng), fact.statement.format(value=fact.first), "remember", asked=_row(self.fact_rows[number], at))
 
     def _unknown(self, rng: random.Random) -> Example:
         question = rng.choice(rng.choice(self.companies).questions)
@@ -224,30 +221,27 @@ class Stream:
         """A remembered fact beside a passage with another value: the passage must win."""
         fact = rng.choice(self.facts)
         others = [f for f in rng.sample(self.facts, rng.randint(0, most - 1)) if f is not fact]
-        passages = [Shown(f["article"].replace("-", " ").capitalize(), f["statement"].format(value=other_value(f["first"], rng))) for f in [fact, *others]]
+        passages = [Shown(f.article.replace("-", " ").capitalize(), f.statement.format(value=other_value(f.first, rng))) for f in [fact, *others]]
         gold_passage = passages[0]
         rng.shuffle(passages)
-        return self._reading(rng.choice(fact["questions"]), passages, passages.index(gold_passage), rng)
+        return self._reading(rng.choice(fact.questions), passages, passages.index(gold_passage), rng)
 
     def _name_topic(self, rng: random.Random) -> Example:
         number = rng.randrange(len(self.messages))
         mood, text, topic = self.messages[number]
         task = rng.choice(list(TOPIC_TASKS))
-        return Example(_as_typed(text, rng), TOPIC_TASKS[task].format(topic, mood), "topic", task, asked=self._message_meaning(number))
+        return Example(_as_typed(text, rng), TOPIC_TASKS[task].format(topic, mood), "topic", task, asked=_row(self.message_row, number))
 
     def _complaint(self, rng: random.Random, most: int) -> Example:
         """A message that no passage answers; the plain machine says so and nothing else."""
         number = rng.randrange(len(self.messages))
-        text, row = self.messages[number][1], self._message_meaning(number)
+        text, row = self.messages[number][1], _row(self.message_row, number)
         if rng.random() < 0.3:
             return Example(_as_typed(text, rng), UNKNOWN, "unknown", asked=row)
         company = rng.choice(self.companies)
         values: dict[str, str] = {}
         passages = [Shown(s.title, fill(s.text, values, rng), s.meaning) for s in rng.sample(company.sentences, rng.randint(1, most))]
         return self._reading(text, passages, None, rng, row)
-
-    def _message_meaning(self, number: int) -> int:
-        return NO_MEANING if self.message_row == NO_MEANING else self.message_row + number
 
     def _replace_words(self, asked: str, passages: list[Shown], gold: int, rng: random.Random) -> tuple[str, list[Shown]]:
         """Swap up to two words everywhere, so that sentences cannot be learned by heart."""
@@ -258,6 +252,11 @@ class Stream:
             asked = pattern.sub(other, asked)
             passages = [Shown(pattern.sub(other, p.title), pattern.sub(other, p.text)) for p in passages]
         return asked, passages
+
+
+def _row(first: int, number: int) -> int:
+    """Return the row of the meaning of text ``number`` in a list whose meanings begin at ``first``."""
+    return NO_MEANING if first == NO_MEANING else first + number
 
 
 def _heading(company: Company, number: int, asked: Question, rng: random.Random) -> str:
@@ -343,10 +342,10 @@ def other_value(value: str, rng: random.Random) -> str:
     return fill(rng.choice(("{n} days", "{money}", "{name}", "{colour}", "{time}", "the {thing}", "{place}", "{email}", "{dur}")), {}, rng)
 
 
-def _facts() -> list[dict]:
+def _facts() -> list[Fact]:
     """Return the facts with all wordings of their questions: those beside the facts, and those written for the training."""
-    more = {row["id"]: row["questions"] for path in sorted((PRETRAINING / "fact_questions").glob("*.jsonl")) for row in read_lines(path)}
-    return [{**fact, "questions": [*fact["questions"], *more.get(fact["id"], [])]} for fact in read_lines(DATA / "help_center" / "facts.jsonl")]
+    more = {row["id"]: tuple(row["questions"]) for path in sorted((PRETRAINING / "fact_questions").glob("*.jsonl")) for row in read_lines(path)}
+    return [replace(fact, questions=fact.questions + more.get(fact.id, ())) for fact in load_facts().values()]
 
 
 def _messages(folder: Path) -> list[tuple[str, str, str]]:
