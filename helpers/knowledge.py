@@ -1,9 +1,10 @@
 """The help centre: articles in a folder, and the index that RAG searches.
 
 An article is cut into single sentences, each kept with its article's title and
-the heading above it. The embedder turns every passage into a vector and Chroma stores it. ``sync`` compares
-the folder with the index and embeds only what changed; the index itself is the
-record of what has been done, so an interrupted ``sync`` is finished by the next.
+the heading above it. The embedder turns every passage into a vector and Chroma
+stores it. ``sync`` compares the folder with the index and embeds only what
+changed; the index itself is the record of what has been done, so an interrupted
+``sync`` is finished by the next.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import filelock
+import numpy as np
 from chromadb.api.shared_system_client import SharedSystemClient
 from langchain_chroma import Chroma
 from langchain_core.documents import Document
@@ -68,6 +70,38 @@ class SyncReport:
     unchanged: int
     seconds: float
     articles: tuple[str, ...] = field(default=())
+
+
+class PassageEmbeddings(Embeddings):
+    """Embed a passage twice, below its title and heading and alone, and store the mean.
+
+    The heading tells what "it" is in "It lasts three years."; alone, the sentence
+    keeps what sets it apart from its neighbours below the same heading.
+    """
+
+    def __init__(self, embedder: Embeddings) -> None:
+        self.embedder = embedder
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return one vector of length 1 for each passage as ``in_context`` writes it."""
+        alone = [text.rpartition("\n")[2] for text in texts]
+        vectors = np.array(self.embedder.embed_documents([*texts, *alone]))
+        return passage_vectors(vectors[: len(texts)], vectors[len(texts) :]).tolist()
+
+    def embed_query(self, text: str) -> list[float]:
+        """Return the vector of a question."""
+        return self.embedder.embed_query(text)
+
+
+def in_context(title: str, heading: str, sentence: str) -> str:
+    """Return a sentence below its article's title and its heading, as it is embedded."""
+    return f"{title}. {heading}:\n{sentence}" if heading else f"{title}:\n{sentence}"
+
+
+def passage_vectors(in_context: np.ndarray, alone: np.ndarray) -> np.ndarray:
+    """Return the means of two (passages x width) arrays, each row scaled to length 1."""
+    means = in_context + alone
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
 class SentenceSplitter(TextSplitter):
@@ -175,7 +209,7 @@ class HelpCenter:
         return [
             Document(
                 id=f"{article.name}#{number}",
-                page_content=f"{article.title}. {heading}: {sentence}" if heading else f"{article.title}: {sentence}",
+                page_content=in_context(article.title, heading, sentence),
                 metadata={"article": article.name, "title": article.title, "heading": heading or article.title, "text": sentence},
             )
             for number, (heading, sentence) in enumerate(self.splitter.split_sections(article.text))
@@ -250,7 +284,7 @@ class HelpCenter:
             SharedSystemClient.clear_system_cache()
             return Chroma(
                 collection_name="passages",
-                embedding_function=self.embedder,
+                embedding_function=PassageEmbeddings(self.embedder),
                 persist_directory=str(self.index_folder),
                 collection_configuration={"hnsw": {"space": "cosine"}},
             )

@@ -35,7 +35,10 @@ def ranked(companies):
 
 @pytest.fixture(scope="module")
 def companies():
-    return ranked(companies_module.load())
+    loaded = companies_module.load()
+    for company in loaded:
+        companies_module.give_headings(company)
+    return ranked(loaded)
 
 
 @pytest.fixture
@@ -106,9 +109,32 @@ def test_examples_teach_what_the_lesson_needs(stream):
             assert f"{example.answer} (" in example.prompt
         if example.task in ("abstain", "unknown"):
             assert example.answer == "I do not know."
+        if example.task == "topic":
+            assert example.system and "opic: " in example.answer and example.answer.startswith(("Topic: ", "topic: ", "I do not know.\n", "["))
         if example.shown:
             assert example.prompt.count(")") >= len(example.shown) <= 5
     assert max(len(stream.example(number).shown) for number in range(300)) == 2
+
+
+def test_memory_does_not_answer_for_passages_that_do_not(stream):
+    stream.fact_rows = [1000 * number for number in range(len(stream.facts))]
+    rng = random.Random(0)
+    examples = [stream._contradicted(rng, 4) for _ in range(400)]
+    stated = [all(part in e.prompt for part in stream.facts[e.asked // 1000].statement.split("{value}")) for e in examples]
+    assert stated == [e.task == "read" for e in examples]
+    assert 60 < stated.count(False) < 160
+
+
+def test_headings_are_questions_that_nobody_asks_any_more():
+    for company in companies_module.load()[:20]:
+        before = [q.text for q in company.questions]
+        companies_module.give_headings(company)
+        headings = {s.heading.rstrip("?").lower() for s in company.sentences if s.heading}
+        gone = {text.rstrip("?.! ").lower() for text in before} - {q.text.rstrip("?.! ").lower() for q in company.questions}
+        assert len(headings) > 10 and headings >= gone
+        for number, sentence in enumerate(company.sentences[1:], 1):
+            if sentence.heading and sentence.heading == company.sentences[number - 1].heading:
+                assert sentence.article == company.sentences[number - 1].article
 
 
 def test_passages_come_as_a_retriever_brings_them(companies):

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fixtures import FakeEmbedder, own_workspace  # noqa: F401
 
@@ -135,8 +136,18 @@ def test_sync_embeds_only_what_changed(folder):
     (folder / "delivery.md").unlink()
     report = help_center.sync()
     assert (report.added, report.updated, report.deleted, report.unchanged, report.articles) == (1, 1, 2, 3, ("delivery", "returns"))
-    assert sorted(help_center.embedder.embedded) == ["About returns: It is free.", "About returns: Send it back within 99 days."]
+    alone = ["It is free.", "Send it back within 99 days."]
+    assert sorted(help_center.embedder.embedded) == sorted([*alone, *(f"About returns:\n{sentence}" for sentence in alone)])
     assert texts(help_center) == {"The warranty page begins here.", "Ask about warranty by e-mail.", "The returns page begins here.", "Send it back within 99 days.", "It is free."}
+
+
+def test_a_passage_is_found_by_its_context_and_by_its_own_words(folder):
+    help_center = open_folder(folder)
+    help_center.sync()
+    sentence = help_center.passages(help_center.articles["returns"])[1]
+    stored = np.array(help_center.store.get(ids=[sentence.id], include=["embeddings"])["embeddings"][0])
+    placed, alone = (np.array(help_center.embedder.embed_query(text)) for text in (sentence.page_content, sentence.metadata["text"]))
+    assert np.allclose(stored, (placed + alone) / np.linalg.norm(placed + alone), atol=1e-5)
 
 
 def test_a_new_title_is_an_update(folder):
@@ -157,11 +168,11 @@ def test_a_reopened_help_center_has_nothing_to_do(folder):
 def test_an_interrupted_sync_is_finished_by_the_next(folder, monkeypatch):
     monkeypatch.setattr("helpers.knowledge.BATCH", 2)
     with pytest.raises(HelpCenterError, match="sync again"):
-        open_folder(folder, fail_after=4).sync()
+        open_folder(folder, fail_after=8).sync()
     help_center = open_folder(folder)
     report = help_center.sync()
     assert (report.added, report.unchanged) == (2, 4)
-    assert len(help_center.embedder.embedded) == 2
+    assert len(help_center.embedder.embedded) == 4
     assert len(texts(help_center)) == 6
 
 

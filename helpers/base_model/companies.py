@@ -8,6 +8,7 @@ import numpy as np
 
 from helpers.base_model.meaning import NO_MEANING, Meanings
 from helpers.base_model.slots import fill
+from helpers.knowledge import in_context, passage_vectors
 from helpers.paths import PRETRAINING
 
 FOLDER = PRETRAINING / "companies"
@@ -17,13 +18,13 @@ LONGEST_HEADING = 8
 
 @dataclass
 class Sentence:
-    """One sentence of an article, with slots; ``meaning`` is its row in the meanings, ``headings`` what it could stand under."""
+    """One sentence of an article, with slots; ``meaning`` is its row in the meanings."""
 
     title: str
     text: str
     article: int
+    heading: str = ""
     meaning: int = NO_MEANING
-    headings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -67,13 +68,41 @@ def parse(text: str, name: str) -> Company:
             company.sentences.append(Sentence(title, rest, article))
         elif mark == "?":
             company.questions.append(Question(rest, article, len(company.sentences) - 1))
-            if len(rest.split()) <= LONGEST_HEADING:
-                company.sentences[-1].headings.append(rest)
         elif mark == "!":
             company.questions.append(Question(rest, article, None))
         elif line.strip() and mark != "company:":
             raise ValueError(f"{name}, line {number}: a line starts with '#', '-', '?' or '!', not {line[:30]!r}")
     return company
+
+
+def give_headings(company: Company) -> None:
+    """Put runs of one to three sentences under a heading, as help centres do.
+
+    A heading is a short question that one of its sentences answers. Nobody asks it
+    any more: it would stand word for word in the passage. One article in five
+    stays without headings.
+    """
+    rng = random.Random(company.name)
+    short: dict[int, list[Question]] = {}
+    for question in company.questions:
+        if question.answer is not None and len(question.text.split()) <= LONGEST_HEADING and "{" not in question.text:
+            short.setdefault(question.answer, []).append(question)
+    used: set[int] = set()
+    left, heading, plain = 0, "", {a for a in range(len(company.sentences)) if rng.random() < 0.2}
+    for number, sentence in enumerate(company.sentences):
+        if not left or sentence.article != company.sentences[number - 1].article:
+            left = rng.choice((1, 2, 2, 3, 3))
+            run = [n for n in range(number, min(number + left, len(company.sentences))) if company.sentences[n].article == sentence.article]
+            options = [q for n in run for q in short.get(n, [])]
+            chosen = rng.choice(options) if options and sentence.article not in plain else None
+            heading = _as_heading(chosen.text, rng) if chosen else ""
+            used |= {id(chosen)}
+        sentence.heading, left = heading, left - 1
+    company.questions = [q for q in company.questions if id(q) not in used]
+
+
+def _as_heading(question: str, rng: random.Random) -> str:
+    return (question[0].upper() + question[1:]).rstrip("?.! ") + rng.choice(("?", ""))
 
 
 def rank(companies: list[Company], meanings: Meanings) -> None:
@@ -85,17 +114,19 @@ def rank(companies: list[Company], meanings: Meanings) -> None:
     firsts = [meanings.add(_written(company)) for company in companies]
     for company, first in zip(companies, firsts, strict=True):
         size = len(company.sentences)
-        vectors = meanings.rows(first, first + size + len(company.questions))
-        order = np.argsort(-(vectors[size:] @ vectors[:size].T), axis=1)[:, :RANKED]
+        vectors = meanings.rows(first, first + 2 * size + len(company.questions))
+        passages = passage_vectors(vectors[:size], vectors[size : 2 * size])
+        order = np.argsort(-(vectors[2 * size :] @ passages.T), axis=1)[:, :RANKED]
         for number, sentence in enumerate(company.sentences):
             sentence.meaning = first + number
         for number, (question, row) in enumerate(zip(company.questions, order, strict=True)):
-            question.ranking, question.meaning = row.tolist(), first + size + number
+            question.ranking, question.meaning = row.tolist(), first + 2 * size + number
 
 
 def _written(company: Company) -> list[str]:
-    """Return a company's passages, then its questions, with one set of values in their slots."""
+    """Return a company's sentences in their context, alone, then its questions, with one set of values in their slots."""
     rng = random.Random(company.name)
     values: dict[int, dict[str, str]] = {}
-    passages = [f"{s.title}: {fill(s.text, values.setdefault(s.article, {}), rng)}" for s in company.sentences]
-    return passages + [fill(q.text, values.setdefault(q.article, {}), rng) for q in company.questions]
+    alone = [fill(s.text, values.setdefault(s.article, {}), rng) for s in company.sentences]
+    placed = [in_context(s.title, s.heading, text) for s, text in zip(company.sentences, alone, strict=True)]
+    return placed + alone + [fill(q.text, values.setdefault(q.article, {}), rng) for q in company.questions]

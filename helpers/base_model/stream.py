@@ -11,7 +11,7 @@ from pathlib import Path
 from zlib import crc32
 
 from helpers.base_model import companies as companies_module
-from helpers.base_model.companies import Company, Question, Sentence
+from helpers.base_model.companies import Company, Question
 from helpers.base_model.meaning import NO_MEANING, Meanings
 from helpers.base_model.slots import draw, fill, invented_name
 from helpers.paths import PRETRAINING
@@ -28,6 +28,11 @@ TOPIC_TASKS = {
     "Name the topic and the mood of this message.": "Topic: {}. Mood: {}.",
     "Name the topic and the mood of this message, each on a line of its own.": "topic: {}\nmood: {}",
 }
+LAST_LINE_TASKS = ("Answer, then name the topic on a last line.", "Write an answer. Its last line names the topic of the message.", "Answer first, topic last.")
+QUESTION_TOPIC = "question"
+
+
+Message = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,13 @@ class Shown:
 class Stream:
     """Draws examples; the first ones hold one passage, then up to two, then up to five."""
 
-    def __init__(self, companies: list[Company], prose: list[str], seed: int = 0, meanings: Meanings | None = None) -> None:
+    def __init__(self, companies: list[Company], prose: list[str], seed: int = 0, meanings: Meanings | None = None, messages: list[Message] | None = None) -> None:
         self.companies = [c for c in companies if c.questions]
         self.prose = prose
         self.seed = seed
         self.vocabulary = sorted({w for s in prose for w in CONTENT_WORD.findall(s) if w.islower()})
         self.facts = [f for f in _facts() if f.first]
-        self.messages = _messages(PRETRAINING / "messages")
+        self.messages = messages if messages is not None else _messages(PRETRAINING / "messages")
         self.filler = (PRETRAINING / "filler.txt").read_text(encoding="utf-8").splitlines()
         self.styles = _styles(PRETRAINING / "messages" / "replies_style.txt")
         self.fact_rows = [meanings.add(f.questions) if meanings else NO_MEANING for f in self.facts]
@@ -74,26 +79,27 @@ class Stream:
     def example(self, index: int) -> Example:
         """Return example ``index`` of the stream."""
         rng = random.Random(f"{self.seed}-{index}")
-        most = 1 if index < ONE_PASSAGE else 2 if index < TWO_PASSAGES else rng.choice((1, 2, 3, 3, 4, 4, 4, 5))
+        most = 1 if index < ONE_PASSAGE else 2 if index < TWO_PASSAGES else rng.choice((1, 2, 2, 2, 3, 3, 3, 4, 4, 5))
         roll = rng.random()
-        if roll < 0.14:
+        if roll < 0.11:
             example = self._remember(rng)
-        elif roll < 0.16:
+        elif roll < 0.13:
             example = self._unknown(rng)
-        elif roll < 0.19:
+        elif roll < 0.18:
             example = self._contradicted(rng, most)
-        elif roll < 0.28:
-            example = self._name_topic(rng)
         elif roll < 0.30:
+            example = self._name_topic(rng, most)
+        elif roll < 0.32:
             example = self._complaint(rng, most)
-        elif roll < 0.33:
+        elif roll < 0.35:
             example = self._read_two(rng, most)
-        elif roll < (0.45 if index < 3 * TWO_PASSAGES else 0.35):
+        elif roll < (0.47 if index < 3 * TWO_PASSAGES else 0.37):
             example = self._read_key(rng, most)
-        elif roll < (0.60 if index < 3 * TWO_PASSAGES else 0.45):
+        elif roll < (0.60 if index < 3 * TWO_PASSAGES else 0.44):
             example = self._read_prose(rng, most)
         else:
             example = self._read_company(rng, most)
+            example = _topic_last(example, QUESTION_TOPIC, rng) if rng.random() < 0.06 else example
         return self._styled(example, rng)
 
     def _styled(self, example: Example, rng: random.Random) -> Example:
@@ -118,7 +124,7 @@ class Stream:
         """A customer's question; in a share of ``by_words`` a few words of the sentence, which is easier to find."""
         company = rng.choice(self.companies)
         question = rng.choice(company.questions)
-        if question.answer is not None and rng.random() < 0.06:
+        if question.answer is not None and rng.random() < 0.08:
             question = rng.choice([q for q in company.questions if q.answer is None] or [question])
         chosen = choose_passages(question, rng, most)
         values: dict[int, dict[str, str]] = {}
@@ -128,20 +134,18 @@ class Stream:
             return fill(text, values.setdefault(article, {"{company}": name}), rng)
 
         asked = written(question.text, question.article)
-        under_headings = rng.random() < 0.45
         passages = []
         for number in chosen:
             sentence = company.sentences[number]
-            title = _heading(company, number, question, rng) if under_headings else sentence.title
-            passages.append(Shown(written(title, sentence.article), written(sentence.text, sentence.article), sentence.meaning))
+            passages.append(Shown(written(sentence.heading or sentence.title, sentence.article), written(sentence.text, sentence.article), sentence.meaning))
         gold = chosen.index(question.answer) if question.answer in chosen else None
-        if rng.random() < 0.25 and len(passages) > 1:
+        if rng.random() < 0.12 and len(passages) > 1:
             other = rng.choice([i for i in range(len(passages)) if i != gold])
             passages[other] = Shown(rng.choice(passages).title, rng.choice(self.filler))
         row = question.meaning
         if gold is not None and rng.random() < by_words:
             asked, row = _keywords(passages[gold].text, rng) or asked, NO_MEANING
-        if gold is not None and rng.random() < 0.2:
+        if gold is not None and rng.random() < 0.35:
             asked, passages = self._replace_words(asked, passages, gold, rng)
             row = NO_MEANING
         return self._reading(asked, passages, gold, rng, row)
@@ -154,7 +158,7 @@ class Stream:
         order = [first.answer, second.answer] + [i for i in first.ranking if i not in (first.answer, second.answer)][: rng.randint(0, max(0, most - 2))]
         rng.shuffle(order)
         values: dict[int, dict[str, str]] = {}
-        passages = [(company.sentences[i].title, fill(company.sentences[i].text, values.setdefault(company.sentences[i].article, {}), rng)) for i in order]
+        passages = [(company.sentences[i].heading or company.sentences[i].title, fill(company.sentences[i].text, values.setdefault(company.sentences[i].article, {}), rng)) for i in order]
         asked = [fill(q.text, values.setdefault(q.article, {}), rng) for q in (first, second)]
         joined = rng.choice(("{} And {}", "{} Also, {}", "{}, and {}", "Two things: {} {}", "{} {}")).format(*asked)
         gold = tuple(order.index(q.answer) + 1 for q in (first, second))
@@ -202,7 +206,8 @@ class Stream:
         return invented_name(rng) if kind < 0.4 else draw("code", rng) if kind < 0.6 else rng.choice(self.vocabulary)
 
     def _reading(self, asked: str, passages: list[Shown], gold: int | None, rng: random.Random, row: int = NO_MEANING) -> Example:
-        prompt = with_passages(_as_typed(asked, rng), [(p.title, p.text) for p in passages])
+        asked = _as_typed(asked, rng)
+        prompt = with_passages(asked, [(p.title, p.text) for p in passages]) if passages else asked
         shown = tuple(p.meaning for p in passages)
         if gold is None:
             return Example(prompt, UNKNOWN, "abstain", asked=row, shown=shown)
@@ -218,19 +223,30 @@ class Stream:
         return Example(_as_typed(fill(question.text, {}, rng), rng), UNKNOWN, "unknown", asked=question.meaning)
 
     def _contradicted(self, rng: random.Random, most: int) -> Example:
-        """A remembered fact beside a passage with another value: the passage must win."""
-        fact = rng.choice(self.facts)
-        others = [f for f in rng.sample(self.facts, rng.randint(0, most - 1)) if f is not fact]
-        passages = [Shown(f.article.replace("-", " ").capitalize(), f.statement.format(value=other_value(f.first, rng))) for f in [fact, *others]]
+        """A remembered fact beside passages: a passage with another value must win; without one, memory does not count."""
+        number = rng.randrange(len(self.facts))
+        fact, at = self.facts[number], rng.randrange(len(self.facts[number].questions))
+        near = [f for f in self.facts if f.article == fact.article and f is not fact]
+        pool = near if near and rng.random() < 0.6 else [f for f in self.facts if f is not fact]
+        others = rng.sample(pool, min(len(pool), rng.randint(0, most - 1)))
+        answered = not others or rng.random() < 0.7
+        shown = [fact, *others] if answered else others
+        passages = [Shown(f.article.replace("-", " ").capitalize(), f.statement.format(value=other_value(f.first, rng))) for f in shown]
         gold_passage = passages[0]
         rng.shuffle(passages)
-        return self._reading(rng.choice(fact.questions), passages, passages.index(gold_passage), rng)
+        return self._reading(fact.questions[at], passages, passages.index(gold_passage) if answered else None, rng, _row(self.fact_rows[number], at))
 
-    def _name_topic(self, rng: random.Random) -> Example:
+    def _name_topic(self, rng: random.Random, most: int) -> Example:
+        """Name a message's topic, alone or below an answer; half the time there are passages, which do not matter."""
         number = rng.randrange(len(self.messages))
         mood, text, topic = self.messages[number]
+        row = _row(self.message_row, number)
+        passages = self._any_passages(rng, most) if rng.random() < 0.5 else []
+        example = self._reading(text, passages, None, rng, row)
+        if rng.random() < 0.5:
+            return _topic_last(example, topic, rng)
         task = rng.choice(list(TOPIC_TASKS))
-        return Example(_as_typed(text, rng), TOPIC_TASKS[task].format(topic, mood), "topic", task, asked=_row(self.message_row, number))
+        return replace(example, system=task, answer=TOPIC_TASKS[task].format(topic, mood), task="topic")
 
     def _complaint(self, rng: random.Random, most: int) -> Example:
         """A message that no passage answers; the plain machine says so and nothing else."""
@@ -238,10 +254,12 @@ class Stream:
         text, row = self.messages[number][1], _row(self.message_row, number)
         if rng.random() < 0.3:
             return Example(_as_typed(text, rng), UNKNOWN, "unknown", asked=row)
+        return self._reading(text, self._any_passages(rng, most), None, rng, row)
+
+    def _any_passages(self, rng: random.Random, most: int) -> list[Shown]:
         company = rng.choice(self.companies)
         values: dict[str, str] = {}
-        passages = [Shown(s.title, fill(s.text, values, rng), s.meaning) for s in rng.sample(company.sentences, rng.randint(1, most))]
-        return self._reading(text, passages, None, rng, row)
+        return [Shown(s.heading or s.title, fill(s.text, values, rng), s.meaning) for s in rng.sample(company.sentences, rng.randint(1, most))]
 
     def _replace_words(self, asked: str, passages: list[Shown], gold: int, rng: random.Random) -> tuple[str, list[Shown]]:
         """Swap up to two words everywhere, so that sentences cannot be learned by heart."""
@@ -254,22 +272,13 @@ class Stream:
         return asked, passages
 
 
+def _topic_last(example: Example, topic: str, rng: random.Random) -> Example:
+    return replace(example, system=rng.choice(LAST_LINE_TASKS), answer=f"{example.answer}\ntopic: {topic}", task="topic")
+
+
 def _row(first: int, number: int) -> int:
     """Return the row of the meaning of text ``number`` in a list whose meanings begin at ``first``."""
     return NO_MEANING if first == NO_MEANING else first + number
-
-
-def _heading(company: Company, number: int, asked: Question, rng: random.Random) -> str:
-    """Return a heading for a sentence as help centres write them: a short question that it, or its neighbour, answers."""
-    sentence = company.sentences[number]
-    near: list[Sentence] = [sentence]
-    if rng.random() < 0.3 and number and company.sentences[number - 1].article == sentence.article:
-        near = [company.sentences[number - 1]]
-    headings = [text for s in near for text in s.headings if text != asked.text]
-    if not headings:
-        return sentence.title
-    text = rng.choice(headings)
-    return (text[0].upper() + text[1:]).rstrip("?.! ") + rng.choice(("?", "?", ""))
 
 
 def _keywords(text: str, rng: random.Random) -> str:
@@ -288,16 +297,17 @@ def choose_passages(question: Question, rng: random.Random, most: int) -> list[i
 
     Nearly always in the retriever's own order, so that the reader learns how far
     it can be trusted. Where the answer was missed it is put in now and then, for
-    the reader to find it there; now and then it is taken out.
+    the reader to find it there. In one question of eight it is taken out: what
+    remains looks as if it answered, and does not.
     """
     chosen = list(question.ranking[:most])
     gold = question.answer
     if gold is not None:
-        if rng.random() < (0.06 if most > 1 else 0.2):
+        if rng.random() < 0.12:
             chosen = [i for i in question.ranking if i != gold][:most]
-        elif gold not in chosen and rng.random() < 0.4:
+        elif gold not in chosen and rng.random() < 0.5:
             chosen[rng.randrange(most)] = gold
-    if rng.random() < 0.08:
+    if rng.random() < 0.04:
         rng.shuffle(chosen)
     return chosen
 
@@ -348,7 +358,7 @@ def _facts() -> list[Fact]:
     return [replace(fact, questions=fact.questions + more.get(fact.id, ())) for fact in load_facts().values()]
 
 
-def _messages(folder: Path) -> list[tuple[str, str, str]]:
+def _messages(folder: Path) -> list[Message]:
     """Read (mood, text, topic) from ``mood | text`` lines; the file's name or a third field is the topic."""
     found = []
     for path in sorted(folder.glob("*.txt")):
@@ -367,8 +377,15 @@ def _styles(path: Path) -> list[tuple[str, str, str]]:
 
 
 def load(prose: list[str], meanings: Meanings, seed: int = 0) -> tuple[Stream, Stream]:
-    """Return the training stream, and the one of the held-out companies (one in twelve, by name)."""
-    companies = companies_module.load()
+    """Return the training stream, and the one of the held-out companies and messages (one in twelve, by name or text)."""
+    companies, messages = companies_module.load(), _messages(PRETRAINING / "messages")
+    for company in companies:
+        companies_module.give_headings(company)
     companies_module.rank(companies, meanings)
-    held_out = [c for c in companies if crc32(c.name.encode()) % 12 == 5]
-    return Stream([c for c in companies if c not in held_out], prose, seed, meanings), Stream(held_out, prose, seed + 1, meanings)
+    shared, apart = ([c for c in companies if _is_held_out(c.name) is held_out] for held_out in (False, True))
+    known, unknown = ([m for m in messages if _is_held_out(m[1]) is held_out] for held_out in (False, True))
+    return Stream(shared, prose, seed, meanings, known), Stream(apart, prose, seed + 1, meanings, unknown)
+
+
+def _is_held_out(name: str) -> bool:
+    return crc32(name.encode()) % 12 == 5

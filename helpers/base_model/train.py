@@ -28,16 +28,21 @@ UNSEEN = 10**9
 
 @dataclass
 class Recipe:
-    """Everything that decides the weights."""
+    """Everything that decides the weights.
+
+    ``start`` names a folder with an earlier model (weights and tokenizer) to go on from;
+    empty, the model starts from nothing.
+    """
 
     seed: int = 0
+    start: str = ""
     hidden: int = 256
     layers: int = 6
     heads: int = 4
     vocabulary: int = 6144
     batch: int = 32
     million_tokens: float = 34.0
-    decay_share: float = 0.3
+    decay_share: float = 0.4
     optimizer: str = "muon"
     learning_rate: float = 1.2e-3
     warmup_steps: int = 100
@@ -66,6 +71,8 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForC
         pad_token_id=tokenizer.pad_token_id,
         attn_implementation="eager",
     )
+    if recipe.start:
+        return LlamaForCausalLM.from_pretrained(recipe.start, dtype=torch.float32, attn_implementation="eager").train()
     model = LlamaForCausalLM(config)
     _start_by_likeness(model)
     if recipe.embedder_start:
@@ -169,6 +176,8 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
     prose = prose_file.read_text(encoding="utf-8").split("\n")
     meanings = Meanings(folder.parent / "meanings")
     stream, held_out = stream_module.load(prose, meanings, recipe.seed)
+    if recipe.start:
+        tokenizer_module.save(PreTrainedTokenizerFast.from_pretrained(recipe.start), folder)
     if not (folder / "tokenizer.json").exists():
         texts = (stream.example(UNSEEN + i) for i in range(30_000))
         tokenizer_module.save(tokenizer_module.train((f"{e.system}\n{e.prompt}\n{e.answer}" for e in texts), recipe.vocabulary), folder)
