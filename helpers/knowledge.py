@@ -14,7 +14,9 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import chromadb
 import filelock
 import numpy as np
 from chromadb.api.shared_system_client import SharedSystemClient
@@ -268,8 +270,9 @@ class HelpCenter:
 
     @property
     def store(self) -> Chroma:
-        """The Chroma collection in this help centre's index folder (cosine distance).
+        """The Chroma collection of this help centre (cosine distance).
 
+        It is in the index folder, or on the Chroma server that ``COURSE_CHROMA`` names.
         Chroma keeps vectors in memory and does not notice what another process
         writes, so the collection is opened again when its file has changed.
         """
@@ -279,17 +282,23 @@ class HelpCenter:
         return self._store
 
     def _opened(self) -> Chroma:
+        server = os.environ.get("COURSE_CHROMA", "")
         try:
-            self.index_folder.mkdir(parents=True, exist_ok=True)
-            SharedSystemClient.clear_system_cache()
+            if server:
+                address = urlsplit(server)
+                place = {"client": chromadb.HttpClient(address.hostname or server, address.port or 8000, ssl=address.scheme == "https")}
+            else:
+                self.index_folder.mkdir(parents=True, exist_ok=True)
+                SharedSystemClient.clear_system_cache()
+                place = {"persist_directory": str(self.index_folder)}
             return Chroma(
-                collection_name="passages",
+                collection_name=self.index_folder.name if server else "passages",
                 embedding_function=PassageEmbeddings(self.embedder),
-                persist_directory=str(self.index_folder),
                 collection_configuration={"hnsw": {"space": "cosine"}},
+                **place,
             )
         except Exception as error:
-            raise HelpCenterError(self._cannot_write(error)) from error
+            raise HelpCenterError(_no_server(server, error) if server else self._cannot_write(error)) from error
 
     def _written(self) -> tuple[int, int] | None:
         try:
@@ -328,6 +337,13 @@ class _Writing:
         self.lock.release()
         if isinstance(error, Exception) and not isinstance(error, HelpCenterError):
             raise HelpCenterError(self.help_center._cannot_write(error)) from error
+
+
+def _no_server(server: str, error: BaseException) -> str:
+    return (
+        f"The Chroma server {server} cannot be used ({error}). Set COURSE_CHROMA to an address such as http://localhost:8000 "
+        "and start the server there with: chroma run --path FOLDER. Without COURSE_CHROMA the index is kept in your own workspace."
+    )
 
 
 def _read_folder(folder: Path) -> dict[str, Article]:

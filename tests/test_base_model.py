@@ -239,7 +239,8 @@ def test_the_extra_losses_reach_the_layers_below(stream, tokenizer):
     examples = [dataclasses.replace(e, asked=n, shown=tuple(range(len(e.shown)))) for n, e in enumerate(map(stream.example, range(100_000, 100_008)))]
     batches = batches_of(stream, tokenizer)
     batch = batches._padded([batches.encode(e) for e in examples], 0)
-    losses = losses_of(Trunk(model.model), model, to_meaning, batch, torch.nn.functional.normalize(torch.randn(8, WIDTH), dim=-1))
+    table = torch.nn.functional.normalize(torch.randn(8, WIDTH), dim=-1)
+    losses = losses_of(Trunk(model.model), model, to_meaning, batch, table, table[::4])
     losses.choice.backward(retain_graph=True)
     assert model.model.layers[2].self_attn.k_proj.weight.grad.abs().sum() > 0 and model.model.layers[0].mlp.up_proj.weight.grad.abs().sum() > 0
     losses.meaning.backward(retain_graph=True)

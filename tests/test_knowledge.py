@@ -3,6 +3,10 @@
 import errno
 import multiprocessing
 import os
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -313,3 +317,38 @@ def test_articles_from_a_cell(tmp_path):
     help_center = HelpCenter(articles_from([("Watering plants", "Water twice a week. Use rain water.")]), tmp_path / "index", embedder=FakeEmbedder())
     assert help_center.sync().added == 2
     assert help_center.search("rain water", k=1)[0].article == "watering-plants"
+
+
+@pytest.fixture
+def server(tmp_path: Path):
+    """The address of a Chroma server of the test's own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = Path(sys.executable).with_name("chroma")
+    process = subprocess.Popen([program, "run", "--path", tmp_path / "server", "--host", "127.0.0.1", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(10)
+
+
+def test_a_class_shares_the_index_on_a_server(folder, server, monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_CHROMA", server)
+    monkeypatch.setenv("COURSE_WORKSPACE", str(tmp_path / "teacher"))
+    assert open_folder(folder).sync().added == 6
+    monkeypatch.setenv("COURSE_WORKSPACE", str(tmp_path / "learner"))
+    learner = open_folder(folder)
+    assert learner.search("Ask about returns by e-mail", k=1)[0].article == "returns"
+    assert learner.sync().unchanged == 6
+    assert not list(tmp_path.glob("learner/**/chroma.sqlite3"))
+
+
+def test_a_server_that_is_not_there_is_named(folder, monkeypatch):
+    monkeypatch.setenv("COURSE_CHROMA", "http://127.0.0.1:9")
+    with pytest.raises(HelpCenterError, match="127.0.0.1:9.*chroma run"):
+        open_folder(folder).sync()

@@ -8,7 +8,9 @@ from functools import cache
 import pytest
 
 from helpers.base_model import companies as companies_module
+from helpers.base_model.evaluate import SUITES
 from helpers.base_model.stream import Stream, _facts, _messages
+from helpers.knowledge import SentenceSplitter, read_article
 from helpers.paths import DATA
 from helpers.scenarios import TICKETS, load_facts, read_lines
 from helpers.scoring import value_present
@@ -117,3 +119,22 @@ def test_the_base_models_stream_knows_nothing_of_today():
     assert [fact.id for fact in todays_facts() if fact.current_sentence in everything] == []
     remembered = "\n".join(e.answer for e in examples if e.task == "remember")
     assert [fact.id for fact in todays_facts() if fact.statement.format(value=fact.current) in remembered] == []
+
+
+def suite_texts() -> dict[str, str]:
+    """Every sentence and every question of the reading suites, by where it stands."""
+    texts = {}
+    for folder in sorted(SUITES.glob("*/")):
+        for path in sorted(folder.glob("articles/*.md")):
+            for number, sentence in enumerate(SentenceSplitter(chunk_size=400, chunk_overlap=0).split_text(read_article(path).text)):
+                texts[f"{folder.name}/{path.stem}#{number}"] = sentence
+        texts |= {f"{folder.name}/{row['id']}": row["text"] for row in read_lines(folder / "questions.jsonl")}
+    return texts
+
+
+def test_nothing_of_the_reading_suites_is_a_training_text():
+    suites = suite_texts()
+    assert len(suites) > 400
+    companies = companies_module.load()
+    training = {" ".join(words(text)) for c in companies for text in [s.text for s in c.sentences] + [q.text for q in c.questions]}
+    assert {name: text for name, text in suites.items() if " ".join(words(text)) in training} == {}

@@ -1,18 +1,20 @@
 """Measure the base model on suites that its training never saw.
 
 ``python -m helpers.base_model.evaluate`` prints the scores that the model card
-quotes: reading with the real retriever, remembering the first edition,
-saying that it does not know, and never escalating.
+quotes: reading with the real retriever, passages that contradict the memory,
+remembering the first edition, saying that it does not know, and never escalating.
 """
 
 import json
-from dataclasses import asdict, dataclass
+import random
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from helpers.base_model.stream import other_value
 from helpers.bots import PASSAGES, Reply, SupportBot
 from helpers.knowledge import HelpCenter
-from helpers.paths import ROOT
-from helpers.scenarios import current_help_center, load_tickets, read_lines
+from helpers.paths import HELP_CENTER, ROOT, workspace
+from helpers.scenarios import current_help_center, load_facts, load_tickets, read_lines
 from helpers.scoring import Estimate, abstains, estimate, value_present
 
 SUITES = ROOT / "tests" / "suites"
@@ -63,6 +65,34 @@ def remembering() -> dict[str, Estimate]:
     return {"first edition remembered": estimate([value_present(t.facts[0].first, r.text) for t, r in zip(tickets, replies, strict=True)])}
 
 
+def overruled(edition: str, seed: int = 0) -> dict[str, Estimate]:
+    """Score replies where the passage holds a value that no edition ever had.
+
+    Every fact of ``edition`` gets another value in its article (the first one, of
+    two that share a sentence); the questions are the facts' own. For the first
+    edition the model remembers otherwise.
+    """
+    rng = random.Random(f"{edition}-{seed}")
+    help_center = HelpCenter.from_folder(HELP_CENTER / edition)
+    facts = [(f, *((f.first, f.first_sentence) if edition == "first" else (f.current, f.current_sentence))) for f in load_facts().values()]
+    articles, asked, values = dict(help_center.articles), [], []
+    for fact, value, sentence in facts:
+        article = articles.get(fact.article)
+        if value and sentence in article.text:
+            other = other_value(value, rng)
+            articles[fact.article] = replace(article, text=article.text.replace(sentence, sentence.replace(value, other)))
+            asked.append(rng.choice(fact.questions))
+            values.append(other)
+    edited = HelpCenter(articles, workspace() / "indexes" / f"overruled-{edition}-{seed}")
+    edited.sync()
+    replies = SupportBot(help_center=edited).ask_all(asked)
+    shown = [(v, r) for v, r in zip(values, replies, strict=True) if any(value_present(v, p.text) for p in r.passages)]
+    return {
+        f"{edition} edition with other values": estimate([value_present(v, r.text) for v, r in zip(values, replies, strict=True)]),
+        f"{edition} edition with other values, if retrieved": estimate([value_present(v, r.text) for v, r in shown]),
+    }
+
+
 def escalating(help_center: HelpCenter) -> dict[str, Estimate]:
     """Score how often the base model hands over by itself, with and without passages: never."""
     texts = [t.text for t in load_tickets("behaviour")]
@@ -73,7 +103,7 @@ def escalating(help_center: HelpCenter) -> dict[str, Estimate]:
 def main(k: int = PASSAGES) -> None:
     """Print every score as a Markdown table and as JSON."""
     help_center, questions = fernhollow()
-    rows = {"Fernhollow": {**reading(help_center, questions, k), **remembering(), **escalating(help_center)}}
+    rows = {"Fernhollow": {**reading(help_center, questions, k), **overruled("first"), **overruled("current"), **remembering(), **escalating(help_center)}}
     for folder in sorted(SUITES.glob("*/")):
         rows[folder.name] = reading(*load_suite(folder), k)
     for suite, scores in rows.items():

@@ -4,8 +4,9 @@ The extras look inside the layers and leave no trace in the shipped model, which
 is a plain Llama:
 
 - *meaning*: half-way up, the state at a question's and a passage's last token
-  should be nearest to the embedder's vector of that text, among all texts of the
-  batch (InfoNCE, van den Oord et al. 2018, arXiv 1807.03748; see ``meaning.py``);
+  should be as like to each of some thousand texts as the embedder's vector of that
+  text is (InfoNCE, van den Oord et al. 2018, arXiv 1807.03748, with the embedder's
+  own likenesses as targets, Hinton et al. 2015, arXiv 1503.02531; see ``meaning.py``);
 - *likeness*: one attention head, a third of the way up, should look from the
   words of the question to words of the passage that answers, wherever in it;
 - *choice*: one attention head, two thirds of the way up, should look from the
@@ -78,8 +79,13 @@ class Trunk(torch.nn.Module):
         return self.inner.norm(hidden), *(states[at(self.inner)] for at in (meaning_layer, likeness_layer, choice_layer))
 
 
-def losses_of(trunk: torch.nn.Module, model: LlamaForCausalLM, to_meaning: torch.nn.Linear, batch: Batch, meanings: torch.Tensor) -> Losses:
-    """Return the losses of a batch; ``meanings`` is the (rows x 384) table of the stream."""
+def losses_of(trunk: torch.nn.Module, model: LlamaForCausalLM, to_meaning: torch.nn.Linear, batch: Batch, meanings: torch.Tensor, others: torch.Tensor) -> Losses:
+    """Return the losses of a batch.
+
+    Args:
+        meanings: the (rows x 384) table of the stream.
+        others: meanings (texts x 384) to tell those of the batch from.
+    """
     with torch.autocast(batch.ids.device.type, dtype=torch.bfloat16):
         hidden, for_meaning, for_likeness, for_choice = trunk(batch.ids)
         logits = model.lm_head(hidden[:, :-1][batch.counted[:, 1:]])
@@ -87,9 +93,9 @@ def losses_of(trunk: torch.nn.Module, model: LlamaForCausalLM, to_meaning: torch
     meaning = likeness = choice = language.detach() * 0
     if len(batch.meanings):
         rows, places, numbers = batch.meanings.T
-        distinct, right = numbers.unique(return_inverse=True)
+        texts = torch.cat((meanings[numbers.unique()], others)).float().T / TEMPERATURE
         found = functional.normalize(to_meaning(for_meaning[rows, places].float()), dim=-1)
-        meaning = functional.cross_entropy(found @ meanings[distinct].float().T / TEMPERATURE, right)
+        meaning = functional.cross_entropy(found @ texts, (meanings[numbers].float() @ texts).softmax(-1))
     if batch.asking.any():
         attended = likeness_scores(model, for_likeness.float()).log_softmax(-1)
         answering = attended.masked_fill(~batch.answering[:, None], float("-inf")).logsumexp(-1)

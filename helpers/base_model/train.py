@@ -24,6 +24,7 @@ from helpers.base_model.losses import Trunk, losses_of
 from helpers.base_model.meaning import WIDTH, Meanings
 
 UNSEEN = 10**9
+CONTRAST = 16
 
 
 @dataclass
@@ -208,7 +209,7 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
         for update in updates:
             for group in update.param_groups:
                 group["lr"] = recipe.learning_rate * scale
-        parts = losses_of(trunk, model, to_meaning, batch, table)
+        parts = losses_of(trunk, model, to_meaning, batch, table, table[step % CONTRAST :: CONTRAST])
         (parts.language + recipe.meaning_weight * parts.meaning + recipe.likeness_weight * parts.likeness + recipe.choice_weight * parts.choice).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for update in updates:
