@@ -19,7 +19,7 @@ endif
 
 help:
 	@echo "make lab         install what is missing, then open the course in JupyterLab"
-	@echo "make test        install what is missing, then run the unit tests and all notebooks"
+	@echo "make test        install what is missing, then run the unit tests, the browser tests and all notebooks"
 	@echo "make check       install what is missing, then check this machine"
 	@echo "make scoreboard  measure all five bots and write workspace/scoreboard.json"
 	@echo "make browser     install Chromium for browser tests (Debian and Ubuntu)"
@@ -54,8 +54,8 @@ lab: $(INSTALLED)
 	echo "Starting JupyterLab with $(FIRST_NOTEBOOK); stop it with Ctrl-C ..."; \
 	exec $(PYTHON) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST_NOTEBOOK) "$$@" $(LAB_ARGS)
 
-test: $(INSTALLED)
-	@echo "Running the unit tests, then every notebook from top to bottom ..."
+test: browser $(INSTALLED)
+	@echo "Running the unit tests, the labs in a browser, then every notebook from top to bottom ..."
 	@$(PYTHON) -m pytest --nbval tests notebooks
 
 check: $(INSTALLED)
@@ -69,7 +69,8 @@ browser:
 		echo "Chromium is installed."; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 		echo "Installing Chromium ..."; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium \
+			|| echo "Chromium could not be installed. Browser tests need it: apt-get install chromium"; \
 	else \
 		echo "Browser tests need Chromium. Install it with: sudo apt-get install chromium"; \
 	fi

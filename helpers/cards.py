@@ -17,9 +17,11 @@ from helpers.verdicts import QUEUES, escalation_state, fact_state, holds_answer,
 __all__ = ["answer_card", "error_card", "notice_card", "plain_text", "reply_card", "verdict"]
 
 GOOD, BAD, OLD, NEUTRAL = "good", "bad", "old", "neutral"
+# Where a section is seen: the verdict next to the reply, the long list of voice checks last. The text keeps its order.
+PLACES = {"Ticket": -2, "Reply": -2, "Verdict": -1, "Voice": 1}
 SYMBOLS = {GOOD: "✓", BAD: "✗", OLD: "↺", NEUTRAL: "•"}
 STYLE = """<style>
-.fern-card {max-width: 900px; box-sizing: border-box; line-height: 1.45; overflow-wrap: anywhere; white-space: normal;
+.fern-card {display: flex; flex-direction: column; max-width: 900px; box-sizing: border-box; line-height: 1.45; overflow-wrap: anywhere; white-space: normal;
   padding: 0.6em 1em; border: 1px solid rgba(128,128,128,.5); border-radius: 4px; color: var(--jp-ui-font-color1, inherit)}
 .fern-card h4 {margin: 0.8em 0 0.2em; font-size: 1em}
 .fern-card ul {margin: 0; padding: 0; list-style: none}
@@ -108,7 +110,7 @@ def _card(body: str) -> str:
 
 
 def _section(title: str, body: str) -> str:
-    return f"<h4>{escape(title)}</h4>{body}"
+    return f'<div style="order: {PLACES.get(title, 0)}"><h4>{escape(title)}</h4>{body}</div>'
 
 
 def _marked(kind: str, inner: str, tag: str = "li") -> str:

@@ -1,5 +1,35 @@
-"""How the course's widgets are laid out: as wide as the page allows, never wider than a card."""
+"""How the course's controls are laid out and named: as wide as the page allows, never wider than a card."""
+
+from collections.abc import Sequence
+
+import ipywidgets as widgets
 
 WIDE = {"width": "auto", "max_width": "900px"}
 LABELLED = {"description_width": "110px"}
-CHOICES = {"description_width": "110px", "button_width": "auto"}
+# A circle, empty or full, says what is chosen without a colour; a screen reader says "chosen".
+CHOICES_STYLE = """<style>
+.fern-choices .widget-toggle-button::before {content: "○ "; content: "○ " / ""}
+.fern-choices .widget-toggle-button.mod-active::before {content: "● "; content: "● " / "chosen: "}
+.fern-choices .widget-toggle-button.mod-active {font-weight: 600}
+.fern-choices.fern-one-line {display: flex}
+.fern-choices.fern-one-line > .widget-label {flex: none; margin-right: 8px; text-align: right}
+</style>"""
+
+
+def choices(description: str, options: Sequence, label_width: str | None = "110px", **settings: object) -> widgets.ToggleButtons:
+    """Return buttons of which one can be chosen; they need ``choices_style`` once on the page.
+
+    Args:
+        label_width: of the label beside the buttons; None puts it above them.
+    """
+    style = {"description_width": label_width or "initial", "button_width": "auto"}
+    # Without a tooltip of its own a label says "null" under the mouse.
+    buttons = widgets.ToggleButtons(options=options, description=description, tooltip=description, style=style, **settings)
+    for name in ("fern-choices", *(("fern-one-line",) if label_width else ())):
+        buttons.add_class(name)
+    return buttons
+
+
+def choices_style() -> widgets.HTML:
+    """Return an invisible widget that makes ``choices`` look as they should."""
+    return widgets.HTML(CHOICES_STYLE, layout={"display": "none"})

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from traitlets import TraitError
 
 from helpers.cards import BAD, GOOD, notice_card
-from helpers.controls import LABELLED, WIDE
+from helpers.controls import LABELLED, WIDE, choices, choices_style
 from helpers.decisions import BRANCHES, QUESTIONS, WORKED_EXAMPLES, walk
 from helpers.paths import workspace
 from helpers.scenarios import SCENARIOS
@@ -31,16 +31,14 @@ class DecisionWalk(widgets.VBox):
 
     def __init__(self, evidence: Mapping[str, str] | None = None) -> None:
         self.evidence = dict(evidence or {})
-        style = {"description_width": "initial", "button_width": "auto"}
         self.questions = {
-            name: widgets.ToggleButtons(options=question.options, value=None, description=question.text, layout=WIDE, style=style)
-            for name, question in QUESTIONS.items()
+            name: choices(question.text, question.options, label_width=None, value=None, layout=WIDE) for name, question in QUESTIONS.items()
         }
         fill = {"layout": {"width": "auto"}, "tooltip": "Fill in the answers for this scenario"}
         self.examples = {name: widgets.Button(description=f"Worked example {SCENARIOS[name]}", **fill) for name in WORKED_EXAMPLES}
         self.result = widgets.HTML(layout=WIDE)
         placeholder = "What does your bot get wrong, and for whom?"
-        self.case = widgets.Textarea(description="Your own case", placeholder=placeholder, layout=WIDE, style=LABELLED)
+        self.case = widgets.Textarea(description="Your own case", placeholder=placeholder, tooltip=placeholder, layout=WIDE, style=LABELLED)
         self.save_button = widgets.Button(description="Save my case", tooltip=f"Write {CASE_FILE} in your workspace")
         self.status = widgets.HTML(layout=WIDE)
         for question in self.questions.values():
@@ -50,7 +48,7 @@ class DecisionWalk(widgets.VBox):
         self.save_button.on_click(lambda _: self.save())
         self._load()
         self._show()
-        super().__init__([widgets.HBox(list(self.examples.values())), *self.questions.values(), self.result, self.case, self.save_button, self.status])
+        super().__init__([choices_style(), widgets.HBox(list(self.examples.values())), *self.questions.values(), self.result, self.case, self.save_button, self.status])
 
     def __repr__(self) -> str:
         return "DecisionWalk()"

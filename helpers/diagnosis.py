@@ -6,7 +6,7 @@ from html import escape
 import ipywidgets as widgets
 
 from helpers.cards import BAD, GOOD, notice_card
-from helpers.controls import CHOICES, WIDE
+from helpers.controls import WIDE, choices, choices_style
 from helpers.scenarios import TICKETS, read_lines
 
 DIAGNOSES = ("facts", "behaviour", "both")
@@ -19,8 +19,8 @@ class DiagnosisCase(widgets.VBox):
         self.row = row
         self.revealed = False
         told = f"<b>{number}. Customer:</b> {escape(row['ticket'])}<br><b>Bot:</b> {escape(row['reply'])}"
-        self.transcript = widgets.HTML(f'<div style="max-width: 900px; line-height: 1.45; overflow-wrap: anywhere">{told}</div>', layout=WIDE)
-        self.choice = widgets.ToggleButtons(options=DIAGNOSES, value=None, description="Diagnosis", style=CHOICES)
+        self.transcript = widgets.HTML(f'<div style="max-width: 900px; padding-top: 0.8em; line-height: 1.45; overflow-wrap: anywhere">{told}</div>', layout=WIDE)
+        self.choice = choices("Diagnosis", DIAGNOSES, value=None)
         self.reveal = widgets.Button(description="Reveal", disabled=True, tooltip=f"Show the diagnosis of transcript {number}")
         self.answer = widgets.HTML(layout=WIDE)
         self.choice.observe(self._chosen, names="value")
@@ -61,7 +61,7 @@ class DiagnosisQuiz(widgets.VBox):
         for case in self.cases:
             case.reveal.on_click(self._count)
         self._count()
-        super().__init__([*self.cases, self.score])
+        super().__init__([choices_style(), *self.cases, self.score])
 
     def __repr__(self) -> str:
         return "DiagnosisQuiz()"

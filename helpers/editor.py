@@ -56,8 +56,8 @@ class ArticleEditor(widgets.VBox):
         self._drafts: dict[str, str] = {}
         self._undo_steps: list[tuple[str, str]] = []
         articles = [(article.title, article.name) for article in self.help_center.articles.values()]
-        self.article = widgets.Dropdown(options=articles, description="Article", layout=WIDE, style=LABELLED)
-        self.text = widgets.Textarea(description="Text", rows=12, layout=WIDE, style=LABELLED)
+        self.article = widgets.Dropdown(options=articles, description="Article", tooltip="With the keyboard: Space opens the list", layout=WIDE, style=LABELLED)
+        self.text = widgets.Textarea(description="Text", tooltip="The article, in Markdown", rows=12, layout=WIDE, style=LABELLED)
         self.sync = widgets.Button(description="Sync", button_style="primary", tooltip="Save this article and bring the index up to date")
         self.undo = widgets.Button(description="Undo", disabled=True, tooltip="Take back the last sync")
         self.report, self.seconds, self.before, self.after = (widgets.HTML(layout=WIDE) for _ in range(4))

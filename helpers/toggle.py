@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import ipywidgets as widgets
 
 from helpers.cards import error_card, notice_card, reply_card
-from helpers.controls import CHOICES, LABELLED, WIDE
+from helpers.controls import LABELLED, WIDE, choices, choices_style
 from helpers.scenarios import ARM_NAMES, ARMS, SCENARIOS, Ticket, load_tickets, make_bot as course_bot
 
 OWN = "own"
@@ -40,11 +40,11 @@ class ToggleLab(widgets.VBox):
         self.bots: dict[str, object] = {}
         self._busy = False
         self._tickets: dict[str, Ticket] = {}
-        self.scenario = widgets.ToggleButtons(options=[(label, name) for name, label in SCENARIOS.items()], description="Scenario", style=CHOICES)
-        self.tool = widgets.ToggleButtons(options=[(ARM_NAMES[arm], arm) for arm in ARMS], description="Tool", style=CHOICES)
-        self.ticket = widgets.Dropdown(description="Ticket", layout=WIDE, style=LABELLED)
+        self.scenario = choices("Scenario", [(label, name) for name, label in SCENARIOS.items()])
+        self.tool = choices("Tool", [(ARM_NAMES[arm], arm) for arm in ARMS])
+        self.ticket = widgets.Dropdown(description="Ticket", tooltip="With the keyboard: Space opens the list", layout=WIDE, style=LABELLED)
         placeholder = "Write what a customer would, then press Ask"
-        self.own_words = widgets.Text(description="Your own words", placeholder=placeholder, layout=WIDE, style=LABELLED)
+        self.own_words = widgets.Text(description="Your own words", placeholder=placeholder, tooltip=placeholder, layout=WIDE, style=LABELLED)
         self.ask = widgets.Button(description="Ask", button_style="primary", tooltip="Ask the chosen bot")
         welcome = "Choose a tool or a ticket, or press Ask. Predict first: are the facts right, is the behaviour right?"
         self.card = widgets.HTML(notice_card(welcome), layout=WIDE)
@@ -53,7 +53,7 @@ class ToggleLab(widgets.VBox):
         self.tool.observe(self._refresh, names="value")
         self.ticket.observe(self._refresh, names="value")
         self.ask.on_click(self._ask)
-        super().__init__([self.scenario, self.tool, self.ticket, self.own_words, self.ask, self.card])
+        super().__init__([choices_style(), self.scenario, self.tool, self.ticket, self.own_words, self.ask, self.card])
 
     def __repr__(self) -> str:
         return "ToggleLab()"
@@ -92,14 +92,15 @@ class ToggleLab(widgets.VBox):
         """Answer what the controls ask for, and again if they were changed meanwhile."""
         if self._busy:
             return
-        self._busy = self.ask.disabled = True
+        # Ask stays enabled: a button that is switched off loses the keyboard. What is pressed meanwhile waits.
+        self._busy = True
         try:
             answered = None
             while answered != self._request():
                 answered = self._request()
                 self.card.value = self._answer(*answered)
         finally:
-            self._busy = self.ask.disabled = False
+            self._busy = False
 
     def _answer(self, arm: str, ticket: Ticket | None, text: str) -> str:
         if not text.strip():

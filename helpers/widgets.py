@@ -23,7 +23,7 @@ class TrainingProgress(ipywidgets.VBox):
 
     def __init__(self) -> None:
         self.losses: list[float] = []
-        self.bar = ipywidgets.IntProgress(description="Training", min=0, max=1, layout={"width": "auto", "max_width": "900px"})
+        self.bar = ipywidgets.IntProgress(description="Training", tooltip="Steps done", min=0, max=1, layout={"width": "auto", "max_width": "900px"})
         self.label = ipywidgets.HTML("<div>Not started.</div>")
         super().__init__([self.bar, self.label])
 

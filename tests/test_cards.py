@@ -1,5 +1,7 @@
 """What a learner reads in a card: right states, right words, and nothing that runs."""
 
+import re
+
 import pytest
 from fakes import passage, reply
 
@@ -52,6 +54,13 @@ def test_passages_open_in_place_and_say_which_are_cited() -> None:
 
 def test_no_passages_is_said() -> None:
     assert "from memory" in row(reply_card(reply("Three years."), ASKS), "Passages")
+
+
+def test_the_verdict_is_seen_next_to_the_reply_and_read_last() -> None:
+    card = reply_card(reply("It is two years."), ASKS)
+    seen = sorted(re.findall(r'order: (-?\d+)"><h4>(\w+)', card), key=lambda part: int(part[0]))
+    assert [title for _, title in seen][:3] == ["Ticket", "Reply", "Verdict"] and seen[-1][1] == "Voice"
+    assert plain_text(card).splitlines()[-1] == verdict(reply("It is two years."), ASKS)
 
 
 def test_voice_checks_by_name() -> None:

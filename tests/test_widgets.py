@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeBot, passage, reply
 from fixtures import FakeEmbedder, own_workspace  # noqa: F401
+from ipywidgets import Widget
 
 from helpers.bots import BotError
 from helpers.decisions import BRANCHES, evidence_from, walk
@@ -126,7 +127,7 @@ def test_clicks_while_a_bot_works_do_not_nest_and_the_last_choice_is_shown() -> 
         depth = 0
 
         def ask(self, question: str):
-            assert self.depth == 0 and lab.ask.disabled
+            assert self.depth == 0 and not lab.ask.disabled, "a disabled button would lose the keyboard"
             self.depth = 1
             if not self.asked:
                 lab.ask.click()
@@ -376,6 +377,27 @@ def test_an_article_with_markup_is_shown_as_text(editor: ArticleEditor) -> None:
 @pytest.mark.parametrize("make", [lambda: ToggleLab(Maker()), DiagnosisQuiz, DecisionWalk, TrainingProgress])
 def test_a_widget_prints_as_its_name(make: Callable) -> None:
     assert repr(make()) == f"{type(make()).__name__}()"
+
+
+@pytest.mark.parametrize("make", [lambda: ToggleLab(Maker()), DiagnosisQuiz, DecisionWalk, TrainingProgress])
+def test_every_label_has_a_tooltip_of_its_own(make: Callable) -> None:
+    assert unexplained(make()) == []
+
+
+def test_every_label_of_the_editor_has_a_tooltip_of_its_own(editor: ArticleEditor) -> None:
+    assert unexplained(editor) == []
+
+
+def unexplained(widget: Widget) -> list[str]:
+    """Return the labels that would say "null" under the mouse."""
+    own = [widget.description] if getattr(widget, "description", "") and not widget.tooltip else []
+    return own + [label for child in getattr(widget, "children", ()) for label in unexplained(child)]
+
+
+@pytest.mark.parametrize("make", [lambda: ToggleLab(Maker()), DiagnosisQuiz, DecisionWalk])
+def test_a_choice_is_seen_without_colour(make: Callable) -> None:
+    lab = make()
+    assert "chosen: " in lab.children[0].value, "the style comes first"
 
 
 def test_a_passage_with_markup_is_shown_as_text() -> None:
