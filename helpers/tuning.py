@@ -39,8 +39,8 @@ class LoraSettings:
 
     rank: int = 16
     alpha: int = 32
-    epochs: int = 6
-    learning_rate: float = 3e-3
+    epochs: int = 5
+    learning_rate: float = 6e-3
     batch_size: int = 16
     seed: int = 0
 

@@ -124,7 +124,7 @@ class Stream:
         """A customer's question; in a share of ``by_words`` a few words of the sentence, which is easier to find."""
         company = rng.choice(self.companies)
         question = rng.choice(company.questions)
-        if question.answer is not None and rng.random() < 0.08:
+        if question.answer is not None and rng.random() < 0.02:
             question = rng.choice([q for q in company.questions if q.answer is None] or [question])
         chosen = choose_passages(question, rng, most)
         values: dict[int, dict[str, str]] = {}
@@ -229,7 +229,7 @@ class Stream:
         near = [f for f in self.facts if f.article == fact.article and f is not fact]
         pool = near if near and rng.random() < 0.6 else [f for f in self.facts if f is not fact]
         others = rng.sample(pool, min(len(pool), rng.randint(0, most - 1)))
-        answered = not others or rng.random() < 0.7
+        answered = not others or rng.random() < 0.8
         shown = [fact, *others] if answered else others
         passages = [Shown(f.article.replace("-", " ").capitalize(), f.statement.format(value=other_value(f.first, rng))) for f in shown]
         gold_passage = passages[0]
@@ -303,9 +303,9 @@ def choose_passages(question: Question, rng: random.Random, most: int) -> list[i
     chosen = list(question.ranking[:most])
     gold = question.answer
     if gold is not None:
-        if rng.random() < 0.12:
+        if rng.random() < 0.02:
             chosen = [i for i in question.ranking if i != gold][:most]
-        elif gold not in chosen and rng.random() < 0.5:
+        elif gold not in chosen and rng.random() < 0.9:
             chosen[rng.randrange(most)] = gold
     if rng.random() < 0.04:
         rng.shuffle(chosen)
