@@ -137,15 +137,14 @@ def test_headings_are_questions_that_nobody_asks_any_more():
                 assert sentence.article == company.sentences[number - 1].article
 
 
-def test_passages_come_as_a_retriever_brings_them(companies):
+@pytest.mark.parametrize(("missing", "low", "high"), [(0.12, 0.35, 0.55), (0.02, 0.8, 0.97)])
+def test_passages_come_as_a_retriever_brings_them(companies, missing, low, high):
     rng = random.Random(0)
     question = next(q for q in companies[0].questions if q.answer is not None and q.answer not in q.ranking)
-    chosen = [choose_passages(question, rng, 4) for _ in range(300)]
-    assert all(1 <= len(found) <= 4 and len(set(found)) == len(found) for found in chosen)
-    held = sum(question.answer in found for found in chosen) / 300
-    assert 0.25 < held < 0.55
-    alone = [choose_passages(question, rng, 1) for _ in range(300)]
-    assert 0.2 < sum(found == [question.answer] for found in alone) / 300 < 0.45
+    for most in (4, 1):
+        chosen = [choose_passages(question, rng, most, missing) for _ in range(400)]
+        assert all(1 <= len(found) <= most and len(set(found)) == len(found) for found in chosen)
+        assert low < sum(question.answer in found for found in chosen) / 400 < high
 
 
 def batches_of(stream, tokenizer) -> Batches:

@@ -78,7 +78,7 @@ def overruled(edition: str, seed: int = 0) -> dict[str, Estimate]:
     articles, asked, values = dict(help_center.articles), [], []
     for fact, value, sentence in facts:
         article = articles.get(fact.article)
-        if value and sentence in article.text:
+        if value and fact.questions and sentence in article.text:
             other = other_value(value, rng)
             articles[fact.article] = replace(article, text=article.text.replace(sentence, sentence.replace(value, other)))
             asked.append(rng.choice(fact.questions))

@@ -23,6 +23,8 @@ GREETINGS = ("Hi, ", "Hello, ", "Hi there, ", "Hello team, ", "Good morning, ", 
 THANKS = (" Thanks!", " thanks", " Thank you.", " Many thanks", " Cheers", " Please help.")
 ONE_PASSAGE = 10_000
 TWO_PASSAGES = 20_000
+AS_IN_USE = 432_000
+SAME_QUESTION = 0.75
 KEYWORD_FRAMES = ("what about {}?", "{}", "tell me about {}", "{}?", "I have a question about {}.", "can you say something on {}?", "anything on {} please")
 TOPIC_TASKS = {
     "Name the topic and the mood of this message.": "Topic: {}. Mood: {}.",
@@ -62,7 +64,11 @@ class Shown:
 
 
 class Stream:
-    """Draws examples; the first ones hold one passage, then up to two, then up to five."""
+    """Draws examples; the first ones hold one passage, then up to two, then up to five.
+
+    Many readings lack their answer, so that the model learns to tell. From example
+    ``AS_IN_USE`` on as few do as in use, so that it does not suspect it too often.
+    """
 
     def __init__(self, companies: list[Company], prose: list[str], seed: int = 0, meanings: Meanings | None = None, messages: list[Message] | None = None) -> None:
         self.companies = [c for c in companies if c.questions]
@@ -74,19 +80,21 @@ class Stream:
         self.filler = (PRETRAINING / "filler.txt").read_text(encoding="utf-8").splitlines()
         self.styles = _styles(PRETRAINING / "messages" / "replies_style.txt")
         self.fact_rows = [meanings.add(f.questions) if meanings else NO_MEANING for f in self.facts]
+        self.foreign = _foreign(self.companies, self.fact_rows[0], meanings) if meanings else [q for c in self.companies for q in c.questions]
         self.message_row = meanings.add([text for _, text, _ in self.messages]) if meanings else NO_MEANING
 
     def example(self, index: int) -> Example:
         """Return example ``index`` of the stream."""
         rng = random.Random(f"{self.seed}-{index}")
         most = 1 if index < ONE_PASSAGE else 2 if index < TWO_PASSAGES else rng.choice((1, 2, 2, 2, 3, 3, 3, 4, 4, 5))
+        missing = 0.02 if index >= AS_IN_USE else 0.12
         roll = rng.random()
         if roll < 0.11:
             example = self._remember(rng)
         elif roll < 0.13:
             example = self._unknown(rng)
         elif roll < 0.18:
-            example = self._contradicted(rng, most)
+            example = self._contradicted(rng, most, missing)
         elif roll < 0.30:
             example = self._name_topic(rng, most)
         elif roll < 0.32:
@@ -98,7 +106,7 @@ class Stream:
         elif roll < (0.60 if index < 3 * TWO_PASSAGES else 0.44):
             example = self._read_prose(rng, most)
         else:
-            example = self._read_company(rng, most)
+            example = self._read_company(rng, most, missing)
             example = _topic_last(example, QUESTION_TOPIC, rng) if rng.random() < 0.06 else example
         return self._styled(example, rng)
 
@@ -120,13 +128,16 @@ class Stream:
         answer = " ".join(part for part in (*openings, example.answer, *closings) if part).replace(" \n", "\n")
         return replace(example, system=instruction, answer=answer, task="style")
 
-    def _read_company(self, rng: random.Random, most: int, by_words: float = 0.08) -> Example:
-        """A customer's question; in a share of ``by_words`` a few words of the sentence, which is easier to find."""
+    def _read_company(self, rng: random.Random, most: int, missing: float = 0.02, by_words: float = 0.08) -> Example:
+        """A customer's question; in a share of ``by_words`` a few words of the sentence, which is easier to find.
+
+        In about twice the share ``missing`` the answer is not among the passages on purpose.
+        """
         company = rng.choice(self.companies)
         question = rng.choice(company.questions)
-        if question.answer is not None and rng.random() < 0.02:
+        if question.answer is not None and rng.random() < missing:
             question = rng.choice([q for q in company.questions if q.answer is None] or [question])
-        chosen = choose_passages(question, rng, most)
+        chosen = choose_passages(question, rng, most, missing)
         values: dict[int, dict[str, str]] = {}
         name = invented_name(rng)
 
@@ -219,17 +230,17 @@ class Stream:
         return Example(_as_typed(fact.questions[at], rng), fact.statement.format(value=fact.first), "remember", asked=_row(self.fact_rows[number], at))
 
     def _unknown(self, rng: random.Random) -> Example:
-        question = rng.choice(rng.choice(self.companies).questions)
+        question = rng.choice(self.foreign)
         return Example(_as_typed(fill(question.text, {}, rng), rng), UNKNOWN, "unknown", asked=question.meaning)
 
-    def _contradicted(self, rng: random.Random, most: int) -> Example:
+    def _contradicted(self, rng: random.Random, most: int, missing: float = 0.12) -> Example:
         """A remembered fact beside passages: a passage with another value must win; without one, memory does not count."""
         number = rng.randrange(len(self.facts))
         fact, at = self.facts[number], rng.randrange(len(self.facts[number].questions))
         near = [f for f in self.facts if f.article == fact.article and f is not fact]
         pool = near if near and rng.random() < 0.6 else [f for f in self.facts if f is not fact]
         others = rng.sample(pool, min(len(pool), rng.randint(0, most - 1)))
-        answered = not others or rng.random() < 0.8
+        answered = not others or rng.random() > 0.18 + missing
         shown = [fact, *others] if answered else others
         passages = [Shown(f.article.replace("-", " ").capitalize(), f.statement.format(value=other_value(f.first, rng))) for f in shown]
         gold_passage = passages[0]
@@ -276,6 +287,12 @@ def _topic_last(example: Example, topic: str, rng: random.Random) -> Example:
     return replace(example, system=rng.choice(LAST_LINE_TASKS), answer=f"{example.answer}\ntopic: {topic}", task="topic")
 
 
+def _foreign(companies: list[Company], first_fact: int, meanings: Meanings) -> list[Question]:
+    """Return the companies' questions that no fact of the first edition answers too ("How long is the warranty?" is not one)."""
+    facts = meanings.rows(first_fact, meanings.size)
+    return [q for c in companies for q in c.questions if (facts @ meanings.rows(q.meaning, q.meaning + 1)[0]).max() < SAME_QUESTION]
+
+
 def _row(first: int, number: int) -> int:
     """Return the row of the meaning of text ``number`` in a list whose meanings begin at ``first``."""
     return NO_MEANING if first == NO_MEANING else first + number
@@ -292,20 +309,20 @@ def _keywords(text: str, rng: random.Random) -> str:
     return rng.choice(KEYWORD_FRAMES).format(rng.choice((" ", " and ", ", ")).join(chosen).lower())
 
 
-def choose_passages(question: Question, rng: random.Random, most: int) -> list[int]:
+def choose_passages(question: Question, rng: random.Random, most: int, missing: float) -> list[int]:
     """Return up to ``most`` sentence numbers as a retriever would bring them.
 
     Nearly always in the retriever's own order, so that the reader learns how far
-    it can be trusted. Where the answer was missed it is put in now and then, for
-    the reader to find it there. In one question of eight it is taken out: what
-    remains looks as if it answered, and does not.
+    it can be trusted. Where the answer was missed it is mostly put in, for the
+    reader to find it there. In a share of ``missing`` it is taken out: what remains
+    looks as if it answered, and does not.
     """
     chosen = list(question.ranking[:most])
     gold = question.answer
     if gold is not None:
-        if rng.random() < 0.02:
+        if rng.random() < missing:
             chosen = [i for i in question.ranking if i != gold][:most]
-        elif gold not in chosen and rng.random() < 0.9:
+        elif gold not in chosen and rng.random() < 0.98 - 4 * missing:
             chosen[rng.randrange(most)] = gold
     if rng.random() < 0.04:
         rng.shuffle(chosen)
