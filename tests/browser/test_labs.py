@@ -121,6 +121,7 @@ def test_tools_and_verdict_are_seen_at_once(open_notebook: Opener, viewport: Vie
     for tool in ("prompt only", "base bot"):
         option(lab, "Tool", tool).click()
         expect_chosen(option(lab, "Tool", tool))
+        lab.evaluate("lab => lab.scrollIntoView()")
         expect(section(lab, "Verdict")).to_be_in_viewport(ratio=1)
         expect(option(lab, "Tool", tool)).to_be_in_viewport(ratio=1)
 
