@@ -23,7 +23,7 @@ def test_ask_without_tools_is_the_base_bot(capsys: pytest.CaptureFixture[str]):
 
 
 def test_ask_names_the_queue_of_a_hand_over(capsys: pytest.CaptureFixture[str]):
-    assert main(["ask", "The plug gave me an electric shock.", "--tools", "lora"]) == 0
+    assert main(["ask", "There was smoke coming out of the lamp and my hand is burnt.", "--tools", "lora"]) == 0
     assert "Hands over to: safety" in capsys.readouterr().out
 
 
