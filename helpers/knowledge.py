@@ -282,7 +282,7 @@ class HelpCenter:
         return self._store
 
     def _opened(self) -> Chroma:
-        server = os.environ.get("COURSE_CHROMA", "")
+        server = os.environ.get("COURSE_CHROMA")
         try:
             if server:
                 address = urlsplit(server)
@@ -298,7 +298,7 @@ class HelpCenter:
                 **place,
             )
         except Exception as error:
-            raise HelpCenterError(_no_server(server, error) if server else self._cannot_write(error)) from error
+            raise HelpCenterError(self._cannot_write(error)) from error
 
     def _written(self) -> tuple[int, int] | None:
         try:
@@ -311,6 +311,12 @@ class HelpCenter:
         return _Writing(self)
 
     def _cannot_write(self, error: BaseException) -> str:
+        server = os.environ.get("COURSE_CHROMA")
+        if server:
+            return (
+                f"The Chroma server {server} cannot be used ({error}). Set COURSE_CHROMA to an address such as http://localhost:8000 "
+                "and start the server there with: chroma run --path FOLDER. Without COURSE_CHROMA the index is kept in your own workspace."
+            )
         return (
             f"The index in {self.index_folder} cannot be written ({error}). Free some disk space, or set COURSE_WORKSPACE "
             "to a folder that you may write to. Your articles are untouched; sync again to finish."
@@ -337,13 +343,6 @@ class _Writing:
         self.lock.release()
         if isinstance(error, Exception) and not isinstance(error, HelpCenterError):
             raise HelpCenterError(self.help_center._cannot_write(error)) from error
-
-
-def _no_server(server: str, error: BaseException) -> str:
-    return (
-        f"The Chroma server {server} cannot be used ({error}). Set COURSE_CHROMA to an address such as http://localhost:8000 "
-        "and start the server there with: chroma run --path FOLDER. Without COURSE_CHROMA the index is kept in your own workspace."
-    )
 
 
 def _read_folder(folder: Path) -> dict[str, Article]:

@@ -33,7 +33,6 @@ TOPIC_TASKS = {
 LAST_LINE_TASKS = ("Answer, then name the topic on a last line.", "Write an answer. Its last line names the topic of the message.", "Answer first, topic last.")
 QUESTION_TOPIC = "question"
 
-
 Message = tuple[str, str, str]
 
 
