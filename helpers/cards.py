@@ -5,6 +5,7 @@ Colours are Okabe and Ito's (2008), and always come with a word and a symbol.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from html import escape
 from html.parser import HTMLParser
 
@@ -14,7 +15,7 @@ from helpers.scenarios import Fact, Ticket
 from helpers.scoring import VOICE, abstains, voice_checks
 from helpers.verdicts import QUEUES, escalation_state, fact_state, holds_answer, verdict
 
-__all__ = ["answer_card", "error_card", "notice_card", "plain_text", "reply_card", "verdict"]
+__all__ = ["answers_card", "error_card", "notice_card", "plain_text", "reply_card", "verdict"]
 
 GOOD, BAD, OLD, NEUTRAL = "good", "bad", "old", "neutral"
 # Where a section is seen: the verdict next to the reply, the long list of voice checks last. The text keeps its order.
@@ -31,6 +32,7 @@ STYLE = """<style>
 .fern-card .fern-old {border-left-color: #CC79A7}
 .fern-card .fern-said {background: rgba(128,128,128,.12); padding: 0.4em 0.6em}
 .fern-card summary {cursor: pointer}
+.fern-card del {text-decoration-thickness: 2px}
 .fern-card .fern-verdict {font-weight: 600}
 </style>"""
 BLOCKS = {"div", "p", "ul", "li", "h4", "details", "summary", "blockquote", "br"}
@@ -55,9 +57,24 @@ def reply_card(reply: Reply, ticket: Ticket | None, arm: str = "") -> str:
     return _card("".join(sections))
 
 
-def answer_card(title: str, reply: Reply) -> str:
-    """Return a reply as HTML without scores: the reply and its passages."""
-    return _card(_section(title, f'<div class="fern-line fern-said">{_with_markers(reply.text)}</div>') + _section("Passages", _passages(reply, None)))
+def answers_card(title: str, replies: Mapping[str, Reply], superseded: Sequence[str] = ()) -> str:
+    """Return several bots' replies to one ticket as HTML without scores, each with its passages.
+
+    Args:
+        superseded: values that are struck through where they appear.
+    """
+    sections = [f"<div><b>{escape(title)}</b></div>"]
+    for name, reply in replies.items():
+        said = _struck(_with_markers(reply.text), superseded)
+        sections.append(_section(name, f'<div class="fern-line fern-said">{said}</div>' + (_passages(reply, None) if reply.passages else "")))
+    return _card("".join(sections))
+
+
+def _struck(html: str, values: Sequence[str]) -> str:
+    """Strike ``values`` through in escaped text; "(old)" says so without the line."""
+    for value in values:
+        html = re.sub(rf"(?<!\w)({re.escape(escape(value))})(?!\w)", r"<del>\1</del> (old)", html, flags=re.IGNORECASE)
+    return html
 
 
 def notice_card(message: str, kind: str = NEUTRAL) -> str:

@@ -186,7 +186,7 @@ def change_an_article(question: str = "How long is the warranty?", value: str = 
 
     def problem(answer: object) -> str:
         if not hasattr(answer, "search"):
-            return "Hand in the HelpCenter of your copy, such as editor.help_center."
+            return "Hand in the HelpCenter of your copy, such as machine.help_center."
         found = answer.search(question, 3)
         if any(value in p.text for p in found):
             return ""
@@ -197,7 +197,7 @@ def change_an_article(question: str = "How long is the warranty?", value: str = 
     return Exercise(
         f"In your copy of the articles, make the warranty {value}, sync, and hand in the HelpCenter of the copy.",
         "Change one sentence of the warranty article and press Sync. Nothing is trained.",
-        f"Replace '{old}' by '{value}' in the article 'warranty', call sync(), and check(editor.help_center).",
+        f"Replace '{old}' by '{value}' in the article 'warranty', call sync(), and check(machine.help_center).",
         problem,
     )
 

@@ -111,9 +111,10 @@ def _shared_base(name: str) -> PreTrainedModel:
 
 @lru_cache(maxsize=6)
 def _with_adapter(name: str, adapter: str, changed: float) -> PreTrainedModel:
+    """Add the adapter's matrices into a copy of the base model: the same replies, in less time than beside it."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(new_model(name), adapter).eval()
+    return PeftModel.from_pretrained(new_model(name), adapter).merge_and_unload().eval()
 
 
 def load_model(adapter: str | Path | None = None) -> PreTrainedModel:

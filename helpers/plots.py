@@ -35,6 +35,7 @@ METRIC_NAMES = {
     "citation_recall": "facts with a citation",
     "voice": "right voice",
     "escalation_recall": "handed over in time",
+    "escalation_queue": "to the right team",
     "escalation_false_alarm": "needless hand-overs",
     "resolved": "resolved",
     "abstention": "says it does not know",

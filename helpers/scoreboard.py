@@ -23,7 +23,18 @@ from helpers.scoring import (
 from helpers.tuning import course_adapter
 
 SEEDS = (0, 1, 2)
-METRICS = ("facts_current", "facts_stale", "citation_precision", "citation_recall", "voice", "escalation_recall", "escalation_false_alarm", "resolved", "abstention")
+METRICS = (
+    "facts_current",
+    "facts_stale",
+    "citation_precision",
+    "citation_recall",
+    "voice",
+    "escalation_recall",
+    "escalation_queue",
+    "escalation_false_alarm",
+    "resolved",
+    "abstention",
+)
 
 Scores = dict[str, float]
 
@@ -47,7 +58,8 @@ def scores(replies: Sequence[Reply], tickets: Sequence[Ticket]) -> dict[str, Sco
         else:
             table["voice"][ticket.id] = float(voice_right(reply.text))
             if ticket.escalate:
-                table["escalation_recall"][ticket.id] = float(reply.queue == ticket.escalate)
+                table["escalation_recall"][ticket.id] = float(reply.escalated)
+                table["escalation_queue"][ticket.id] = float(reply.queue == ticket.escalate)
             else:
                 table["escalation_false_alarm"][ticket.id] = float(reply.escalated)
         if ticket.facts:

@@ -5,13 +5,17 @@ from contextlib import contextmanager
 
 import ipywidgets as widgets
 
+from helpers.bots import Reply
 from helpers.cards import error_card, notice_card, reply_card
 from helpers.controls import LABELLED, WIDE, choices, choices_style
 from helpers.scenarios import ARM_NAMES, ARMS, SCENARIOS, Ticket, load_tickets, make_bot as course_bot
 
 OWN = "own"
-FIRST = {"facts": ("f004", "f075", "f102", "u002"), "behaviour": ("b089", "b001", "b057", "b127", "b101")}
+FIRST = {"facts": ("f042", "f075", "f004", "f102", "u002"), "behaviour": ("b089", "b001", "b057", "b127", "b101")}
+NOBODY = ""
 LABEL_LENGTH = 90
+# Two cards stand next to each other where there is room for both, and below each other where there is not.
+SIDE_BY_SIDE = {"display": "flex", "flex_flow": "row wrap", "max_width": "1400px", "grid_gap": "8px"}
 
 
 def scenario_tickets(scenario: str) -> list[Ticket]:
@@ -26,8 +30,9 @@ class ToggleLab(widgets.VBox):
     """Choose a scenario, a tool and a ticket, and read the reply as a card.
 
     The controls are attributes, so that a cell can set them: ``scenario``,
-    ``tool``, ``ticket`` (a ticket's id, or ``own``), ``own_words``, ``ask`` and
-    ``card``. Choosing a scenario, a tool or a ticket asks at once; ``ask`` takes the
+    ``tool``, ``beside`` (a second tool, or "" for none), ``ticket`` (a ticket's id,
+    or ``own``), ``own_words`` and ``ask``. A reply is kept until ``ask`` is pressed. ``card`` shows the reply, and
+    ``card_beside`` the second tool's reply to the same ticket. Choosing a scenario, a tool or a ticket asks at once; ``ask`` takes the
     learner's own words where there are any, and the chosen ticket otherwise.
 
     Args:
@@ -38,22 +43,28 @@ class ToggleLab(widgets.VBox):
     def __init__(self, make_bot: Callable[[str], object] = course_bot) -> None:
         self.make_bot = make_bot
         self.bots: dict[str, object] = {}
+        self._replies: dict[tuple[str, str], Reply] = {}
         self._busy = False
         self._tickets: dict[str, Ticket] = {}
         self.scenario = choices("Scenario", [(label, name) for name, label in SCENARIOS.items()])
         self.tool = choices("Tool", [(ARM_NAMES[arm], arm) for arm in ARMS])
+        others = [("no other tool", NOBODY), *((ARM_NAMES[arm], arm) for arm in ARMS)]
+        self.beside = widgets.Dropdown(description="Beside it", options=others, tooltip="A second tool answers the same ticket", layout=WIDE, style=LABELLED)
         self.ticket = widgets.Dropdown(description="Ticket", tooltip="With the keyboard: Space opens the list", layout=WIDE, style=LABELLED)
         placeholder = "Write what a customer would, then press Ask"
         self.own_words = widgets.Text(description="Your own words", placeholder=placeholder, tooltip=placeholder, layout=WIDE, style=LABELLED)
         self.ask = widgets.Button(description="Ask", button_style="primary", tooltip="Ask the chosen bot")
         welcome = "Choose a tool or a ticket, or press Ask. Predict first: are the facts right, is the behaviour right?"
-        self.card = widgets.HTML(notice_card(welcome), layout=WIDE)
+        self.card = widgets.HTML(notice_card(welcome), layout={"flex": "1 1 380px", "max_width": "900px", "min_width": "0"})
+        self.card_beside = widgets.HTML(layout={"flex": "1 1 380px", "max_width": "900px", "min_width": "0", "display": "none"})
         self._offer_tickets()
         self.scenario.observe(self._change_scenario, names="value")
         self.tool.observe(self._refresh, names="value")
+        self.beside.observe(self._refresh, names="value")
         self.ticket.observe(self._refresh, names="value")
         self.ask.on_click(self._ask)
-        super().__init__([choices_style(), self.scenario, self.tool, self.ticket, self.own_words, self.ask, self.card])
+        cards = widgets.Box([self.card, self.card_beside], layout=SIDE_BY_SIDE)
+        super().__init__([choices_style(), self.scenario, self.tool, self.beside, self.ticket, self.own_words, self.ask, cards])
 
     def __repr__(self) -> str:
         return "ToggleLab()"
@@ -73,6 +84,7 @@ class ToggleLab(widgets.VBox):
         if self.own_words.value.strip():
             with self._quietly():
                 self.ticket.value = OWN
+        self._replies.clear()
         self._refresh()
 
     @contextmanager
@@ -84,9 +96,9 @@ class ToggleLab(widgets.VBox):
         finally:
             self._busy = before
 
-    def _request(self) -> tuple[str, Ticket | None, str]:
+    def _request(self) -> tuple[str, str, Ticket | None, str]:
         ticket = self._tickets.get(self.ticket.value)
-        return self.tool.value, ticket, ticket.text if ticket else self.own_words.value
+        return self.tool.value, self.beside.value, ticket, ticket.text if ticket else self.own_words.value
 
     def _refresh(self, change: object = None) -> None:
         """Answer what the controls ask for, and again if they were changed meanwhile."""
@@ -98,21 +110,31 @@ class ToggleLab(widgets.VBox):
             answered = None
             while answered != self._request():
                 answered = self._request()
-                self.card.value = self._answer(*answered)
+                tool, beside, ticket, text = answered
+                self.card_beside.layout.display = "" if beside else "none"
+                for card, arm in ((self.card, tool), (self.card_beside, beside)):
+                    if arm:
+                        self._answer(card, arm, ticket, text)
+                        card.value = (f"<b>{ARM_NAMES[arm]}</b>" if beside else "") + card.value
         finally:
             self._busy = False
 
-    def _answer(self, arm: str, ticket: Ticket | None, text: str) -> str:
+    def _answer(self, card: widgets.HTML, arm: str, ticket: Ticket | None, text: str) -> None:
         if not text.strip():
-            return notice_card("There is nothing to answer yet. Write what a customer would, then press Ask.")
-        self.card.value = notice_card(_working(arm, arm in self.bots))
+            card.value = notice_card("There is nothing to answer yet. Write what a customer would, then press Ask.")
+            return
         try:
-            if arm not in self.bots:
-                self.bots[arm] = self.make_bot(arm)
-            return reply_card(self.bots[arm].ask(text), ticket, arm)
+            if (arm, text) not in self._replies:
+                card.value = notice_card(_working(arm, arm in self.bots))
+                if arm not in self.bots:
+                    self.bots[arm] = self.make_bot(arm)
+                self._replies[arm, text] = self.bots[arm].ask(text)
+            card.value = reply_card(self._replies[arm, text], ticket, arm)
+        except KeyboardInterrupt:
+            card.value = notice_card("Stopped. Nothing is lost: press Ask to go on.")
         except Exception as error:
             # A widget's callback is the last place where an error can still become a message.
-            return error_card(error)
+            card.value = error_card(error)
 
 
 def _labelled(tickets: Sequence[Ticket]) -> list[tuple[str, str]]:

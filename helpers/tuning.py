@@ -175,23 +175,26 @@ def load_report(folder: str | Path) -> TrainingReport:
 
 
 def course_adapter(seed: int = 0, progress: Progress | None = None) -> Path:
-    """Return the folder of the course's own adapter, training it at first use.
+    """Return the folder of the course's own adapter, training it at first use."""
+    return kept_adapter(f"course-{seed}", load_conversations(), LoraSettings(seed=seed), progress)
+
+
+def kept_adapter(name: str, conversations: Sequence[Conversation], settings: LoraSettings, progress: Progress | None = None) -> Path:
+    """Return the folder of an adapter in the workspace, training it at first use.
 
     It is trained again when the conversations, the settings or the model change.
     """
-    settings = LoraSettings(seed=seed)
     key = hashlib.sha256()
-    key.update(CONVERSATIONS.read_bytes())
-    key.update(json.dumps(asdict(settings)).encode())
-    name = Path(llm_name())
-    for weights in sorted(name.glob("*.safetensors")) if name.is_dir() else []:
+    key.update(json.dumps([conversations, asdict(settings)]).encode())
+    model = Path(llm_name())
+    for weights in sorted(model.glob("*.safetensors")) if model.is_dir() else []:
         key.update(weights.read_bytes())
-    key.update(str(name).encode())
-    folder = workspace() / "adapters" / f"course-{seed}-{key.hexdigest()[:10]}"
+    key.update(str(model).encode())
+    folder = workspace() / "adapters" / f"{name}-{key.hexdigest()[:10]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder.with_name(folder.name + ".lock")):
         if not (folder / "adapter_model.safetensors").exists():
-            train_adapter(load_conversations(), folder, settings, progress)
+            train_adapter(conversations, folder, settings, progress)
     return folder
 
 

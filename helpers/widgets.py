@@ -9,10 +9,12 @@ import ipywidgets
 from helpers.cards import plain_text
 from helpers.decision_walk import DecisionWalk
 from helpers.diagnosis import DiagnosisQuiz
-from helpers.editor import ArticleEditor
+from helpers.predictions import Predictions
+from helpers.time_machine import TimeMachine
 from helpers.toggle import ToggleLab
+from helpers.tracer import FailureTracer
 
-__all__ = ["ArticleEditor", "DecisionWalk", "DiagnosisQuiz", "ToggleLab", "TrainingProgress", "plain_text"]
+__all__ = ["DecisionWalk", "DiagnosisQuiz", "FailureTracer", "Predictions", "TimeMachine", "ToggleLab", "TrainingProgress", "plain_text"]
 
 
 class TrainingProgress(ipywidgets.VBox):

@@ -102,14 +102,14 @@ def test_an_example_depends_on_the_seed_and_its_number_alone(stream, companies):
 
 def test_examples_teach_what_the_lesson_needs(stream):
     examples = [stream.example(100_000 + number) for number in range(1500)]
-    assert {e.task for e in examples} == {"read", "two", "remember", "contradicted", "topic", "abstain", "unknown", "style"} - {"contradicted"}
+    assert {e.task for e in examples} == {"read", "two", "remember", "contradicted", "topic", "mood", "abstain", "unknown", "style"} - {"contradicted"}
     for example in examples:
         assert example.prompt and example.answer and "escalate:" not in example.answer
         if example.task == "read":
             assert f"{example.answer} (" in example.prompt
         if example.task in ("abstain", "unknown"):
             assert example.answer == "I do not know."
-        if example.task == "topic":
+        if example.task in ("topic", "mood"):
             assert example.system and "opic: " in example.answer and example.answer.startswith(("Topic: ", "topic: ", "I do not know.\n", "["))
         if example.shown:
             assert example.prompt.count(")") >= len(example.shown) <= 5
@@ -119,7 +119,7 @@ def test_examples_teach_what_the_lesson_needs(stream):
 def test_memory_does_not_answer_for_passages_that_do_not(stream):
     stream.fact_rows = [1000 * number for number in range(len(stream.facts))]
     rng = random.Random(0)
-    examples = [stream._contradicted(rng, 4) for _ in range(400)]
+    examples = [stream._contradicted(rng, 4, 0.12) for _ in range(400)]
     stated = [all(part in e.prompt for part in stream.facts[e.asked // 1000].statement.split("{value}")) for e in examples]
     assert stated == [e.task == "read" for e in examples]
     assert 60 < stated.count(False) < 160
@@ -131,7 +131,8 @@ def test_headings_are_questions_that_nobody_asks_any_more():
         companies_module.give_headings(company)
         headings = {s.heading.rstrip("?").lower() for s in company.sentences if s.heading}
         gone = {text.rstrip("?.! ").lower() for text in before} - {q.text.rstrip("?.! ").lower() for q in company.questions}
-        assert len(headings) > 10 and headings >= gone
+        articles = {s.article for s in company.sentences}
+        assert len(headings) > 0.7 * len(articles) and headings >= gone
         for number, sentence in enumerate(company.sentences[1:], 1):
             if sentence.heading and sentence.heading == company.sentences[number - 1].heading:
                 assert sentence.article == company.sentences[number - 1].article

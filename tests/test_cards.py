@@ -6,7 +6,7 @@ import pytest
 from fakes import passage, reply
 
 from helpers.bots import BotError
-from helpers.cards import answer_card, error_card, notice_card, plain_text, reply_card, verdict
+from helpers.cards import answers_card, error_card, notice_card, plain_text, reply_card, verdict
 from helpers.scenarios import Fact, Ticket
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">'
@@ -121,7 +121,7 @@ def test_nothing_written_by_others_becomes_markup() -> None:
     ticket = Ticket("t", EVIL, (Fact("f", EVIL, "changed", EVIL, EVIL + "2", None, None, EVIL, ()),), None, "question")
     dangerous = reply(EVIL, (bad,), (bad,), EVIL, EVIL)
     notices = [notice_card(EVIL), error_card(BotError(EVIL)), error_card(ValueError(EVIL))]
-    for card in (reply_card(dangerous, ticket), reply_card(dangerous, None), answer_card(EVIL, dangerous), *notices):
+    for card in (reply_card(dangerous, ticket), reply_card(dangerous, None), answers_card(EVIL, {EVIL: dangerous}, [EVIL]), *notices):
         assert "<script" not in card and "<img" not in card
         assert "<script>alert(1)</script><img src=x onerror=" in plain_text(card)
 

@@ -29,6 +29,7 @@ def test_each_metric_counts_the_tickets_it_applies_to():
         "citation_recall": {"changed", "new", "same"},
         "voice": {"same", "danger"},
         "escalation_recall": {"danger"},
+        "escalation_queue": {"danger"},
         "escalation_false_alarm": {"same"},
         "resolved": {"changed", "new", "same", "danger"},
         "abstention": {"unknown"},
@@ -56,9 +57,14 @@ def test_a_needless_hand_over_is_a_false_alarm_and_no_abstention():
     handed = reply("I do not know. I'm passing this on.\nescalate: safety")
     table = scores([handed] * 5, TICKETS)
     assert table["escalation_false_alarm"] == {"same": 1.0}
-    assert table["escalation_recall"] == {"danger": 1.0}
+    assert table["escalation_recall"] == table["escalation_queue"] == {"danger": 1.0}
     assert table["abstention"] == {"unknown": 0.0}
-    assert scores([reply("Passing.\nescalate: legal")], [DANGER])["escalation_recall"] == {"danger": 0.0}
+
+
+def test_a_hand_over_to_the_wrong_team_is_not_missed_but_misrouted():
+    table = scores([reply("Passing.\nescalate: legal")], [DANGER])
+    assert table["escalation_recall"] == {"danger": 1.0}
+    assert table["escalation_queue"] == table["resolved"] == {"danger": 0.0}
 
 
 def test_seeds_are_averaged_ticket_by_ticket():

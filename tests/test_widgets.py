@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from ipywidgets import Widget
 from helpers.bots import BotError
 from helpers.decisions import BRANCHES, evidence_from, walk
 from helpers.knowledge import HelpCenter
-from helpers.scenarios import ARMS, load_tickets
+from helpers.scenarios import ARMS, Ticket, load_facts, load_tickets
 from helpers.toggle import FIRST, OWN
-from helpers.widgets import ArticleEditor, DecisionWalk, DiagnosisQuiz, ToggleLab, TrainingProgress, plain_text
+from helpers.widgets import DecisionWalk, DiagnosisQuiz, TimeMachine, ToggleLab, TrainingProgress, plain_text
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 
@@ -163,6 +164,38 @@ def test_callbacks_print_nothing(capsys: pytest.CaptureFixture) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_two_tools_stand_side_by_side_on_request() -> None:
+    maker = Maker()
+    lab = ToggleLab(maker)
+    lab.ask.click()
+    assert lab.card_beside.layout.display == "none" and maker.made == ["base"]
+    lab.beside.value = "rag"
+    assert plain_text(lab.card.value).startswith("base bot\nTicket") and "I am base." in shown(lab)
+    assert plain_text(lab.card_beside.value).startswith("RAG\nTicket") and "I am rag." in plain_text(lab.card_beside.value)
+    lab.ticket.value = FIRST["facts"][1]
+    assert all(load_by_id("facts")[FIRST["facts"][1]] in plain_text(card.value) for card in (lab.card, lab.card_beside))
+    lab.beside.value = ""
+    assert lab.card_beside.layout.display == "none" and shown(lab).startswith("Ticket")
+
+
+def test_a_reply_is_kept_until_ask_is_pressed() -> None:
+    bot = FakeBot()
+    lab = ToggleLab(lambda arm: bot)
+    for tool in ("rag", "base", "rag"):
+        lab.tool.value = tool
+    assert len(bot.asked) == 2
+    lab.ask.click()
+    assert len(bot.asked) == 3
+
+
+def test_an_interrupted_answer_leaves_a_lab_that_works() -> None:
+    lab = ToggleLab(lambda arm: FakeBot("fine", KeyboardInterrupt() if arm == "rag" else None))
+    lab.tool.value = "rag"
+    assert "Stopped. Nothing is lost" in shown(lab)
+    lab.tool.value = "base"
+    assert "Reply\nfine" in shown(lab)
+
+
 # Diagnosis quiz
 
 
@@ -288,7 +321,7 @@ def test_training_progress_follows_the_steps() -> None:
     assert plain_text(progress.label.value) == "Step 3 of 3, loss 1.00, done."
 
 
-# Article editor
+# Time machine
 
 
 class Reader:
@@ -302,8 +335,11 @@ class Reader:
         return reply(f"{found[0].text} [1]", found, found, question=question)
 
 
+FACT = replace(load_facts()["warranty-length"], first="two years", current="three years")
+WARRANTY = Ticket("w", "How long is the warranty?", (FACT,), None, "question")
 OLD = "# Warranty\n\nThe warranty is three years.\n"
 NEW = OLD.replace("three", "five")
+BOTS = {"memory": lambda help_center: FakeBot("It is two years, not three years."), "RAG": Reader}
 
 
 @pytest.fixture
@@ -311,67 +347,159 @@ def source(tmp_path: Path) -> HelpCenter:
     folder = tmp_path / "articles"
     folder.mkdir()
     (folder / "warranty.md").write_text(OLD)
-    (folder / "watering.md").write_text("# Watering\n\nWater twice a week.\n")
+    (folder / "watering.md").write_text("# A tank\n\nWater twice a week.\n")
     return HelpCenter.from_folder(folder, embedder=FakeEmbedder())
 
 
 @pytest.fixture
-def editor(source: HelpCenter) -> ArticleEditor:
-    return ArticleEditor(source, "How long is the warranty?", Reader)
+def machine(source: HelpCenter) -> TimeMachine:
+    return TimeMachine(source, [WARRANTY], BOTS)
 
 
-def test_a_sync_shows_the_answers_before_and_after_and_leaves_the_source(editor: ArticleEditor, source: HelpCenter) -> None:
-    editor.article.value = "warranty"
-    editor.text.value = NEW
-    editor.sync.click()
-    assert plain_text(editor.report.value) == "✓ Passages: 0 added, 1 updated, 0 deleted, 1 unchanged."
-    assert "three years" in plain_text(editor.before.value) and "five years" in plain_text(editor.after.value)
-    assert "The sync took" in editor.seconds.value
+def reported(machine: TimeMachine) -> str:
+    return plain_text(machine.report.value)
+
+
+def test_a_sync_shows_every_bot_before_and_after_and_leaves_the_source(machine: TimeMachine, source: HelpCenter) -> None:
+    assert (machine.article.value, machine.text.value) == ("warranty", OLD), "the article that answers the ticket is open"
+    machine.text.value = NEW
+    machine.sync.click()
+    assert reported(machine) == "✓ Passages: 0 added, 1 updated, 0 deleted, 1 unchanged. Articles touched: warranty."
+    before, after = plain_text(machine.before.value), plain_text(machine.after.value)
+    assert before.startswith("Before\nmemory\n") and after.startswith("After\nmemory\n")
+    assert "The warranty is three years." in before and "The warranty is five years." in after
+    assert "1 passage was embedded" in machine.seconds.value
     assert (source.folder / "warranty.md").read_text() == OLD
 
 
-def test_undo_brings_the_article_and_the_answer_back(editor: ArticleEditor) -> None:
-    assert editor.undo.disabled
-    editor.text.value = NEW
-    editor.sync.click()
-    editor.article.value = "watering"
-    assert not editor.undo.disabled
-    editor.undo.click()
-    assert (editor.article.value, editor.text.value, editor.undo.disabled) == ("warranty", OLD, True)
-    assert "three years" in plain_text(editor.after.value)
-    editor.undo.click()
-    assert "nothing to undo" in plain_text(editor.report.value)
+def test_values_that_no_article_states_any_more_are_struck_through(machine: TimeMachine) -> None:
+    machine.text.value = NEW
+    machine.sync.click()
+    assert "<del>two years</del> (old), not three years." in machine.before.value
+    assert "<del>two years</del> (old), not <del>three years</del> (old)." in machine.after.value
+    assert "<del>five" not in machine.after.value
 
 
-def test_drafts_and_saved_edits_are_not_lost(editor: ArticleEditor, source: HelpCenter) -> None:
-    editor.text.value = NEW
-    editor.article.value = "watering"
-    editor.article.value = "warranty"
-    assert editor.text.value == NEW
-    editor.sync.click()
-    assert ArticleEditor(source, "A question?", Reader).text.value == NEW
+def test_undo_brings_the_article_and_the_answer_back(machine: TimeMachine) -> None:
+    machine.text.value = NEW
+    machine.sync.click()
+    machine.article.value = "watering"
+    machine.undo.click()
+    assert (machine.article.value, machine.text.value) == ("warranty", OLD)
+    assert "three years" in plain_text(machine.after.value)
+    machine.undo.click()
+    assert "nothing to undo" in reported(machine)
+
+
+def test_an_article_is_withdrawn_and_comes_back(machine: TimeMachine, source: HelpCenter) -> None:
+    machine.withdraw.click()
+    assert "1 deleted" in reported(machine) and "Water twice a week." in plain_text(machine.after.value)
+    assert [value for _, value in machine.article.options] == ["watering", ""]
+    assert (source.folder / "warranty.md").exists()
+    machine.undo.click()
+    assert "1 added" in reported(machine) and machine.text.value == OLD
+    assert "The warranty is three years." in plain_text(machine.after.value)
+
+
+def test_the_last_article_cannot_be_withdrawn(machine: TimeMachine) -> None:
+    machine.withdraw.click()
+    machine.withdraw.click()
+    assert "holds no article" in reported(machine) and machine.article.value == "watering"
+    assert (machine.help_center.folder / "watering.md").exists()
+
+
+def test_a_new_article_is_added_under_its_title_and_can_be_undone(machine: TimeMachine) -> None:
+    machine.article.value = ""
+    assert machine.text.value.startswith("# The title of your article")
+    machine.text.value = "# Lost & found\n\nThe warranty is nine years.\n"
+    machine.sync.click()
+    assert "1 added" in reported(machine) and machine.article.value == "lost-found"
+    machine.undo.click()
+    assert not (machine.help_center.folder / "lost-found.md").exists() and "1 deleted" in reported(machine)
+
+
+def test_a_new_article_overwrites_no_other(machine: TimeMachine) -> None:
+    machine.article.value = ""
+    machine.text.value = "# Watering\n\nNever.\n"
+    machine.sync.click()
+    assert "there is an article watering.md already" in reported(machine)
+    assert (machine.help_center.folder / "watering.md").read_text() == "# A tank\n\nWater twice a week.\n"
+    machine.withdraw.click()
+    assert "Nothing to withdraw" in reported(machine)
+
+
+def test_the_shipped_edition_comes_back_at_once_and_that_can_be_undone(machine: TimeMachine) -> None:
+    machine.text.value = NEW
+    machine.sync.click()
+    machine.article.value = "watering"
+    machine.withdraw.click()
+    machine.shipped.click()
+    files = {file.name: file.read_text() for file in machine.help_center.folder.glob("*.md")}
+    assert files == {file.name: file.read_text() for file in machine.source.folder.glob("*.md")}
+    machine.shipped.click()
+    assert "shipped edition already" in reported(machine)
+    machine.undo.click()
+    assert machine.help_center.articles.keys() == {"warranty"} and "five years" in plain_text(machine.after.value)
+
+
+def test_drafts_and_saved_edits_are_not_lost(machine: TimeMachine, source: HelpCenter) -> None:
+    machine.text.value = NEW
+    machine.article.value = "watering"
+    machine.article.value = "warranty"
+    assert machine.text.value == NEW
+    machine.sync.click()
+    machine.article.value = "watering"
+    machine.withdraw.click()
+    again = TimeMachine(source, [WARRANTY], BOTS)
+    assert again.text.value == NEW and again.help_center.articles.keys() == {"warranty"}, "a withdrawn article stays withdrawn"
 
 
 @pytest.mark.parametrize(("text", "message"), [("  ", "the article is empty"), ("# T\n\n" + "word " * 200_000, "Split it")])
-def test_a_bad_article_changes_nothing(editor: ArticleEditor, text: str, message: str) -> None:
-    editor.text.value = text
-    editor.sync.click()
-    assert message in plain_text(editor.report.value)
-    assert (editor.help_center.folder / "warranty.md").read_text() == OLD
-    assert editor.text.value == text and editor.undo.disabled and not editor.sync.disabled
+def test_a_bad_article_changes_nothing(machine: TimeMachine, text: str, message: str) -> None:
+    machine.text.value = text
+    machine.sync.click()
+    assert message in reported(machine)
+    assert (machine.help_center.folder / "warranty.md").read_text() == OLD
+    assert machine.text.value == text and not machine.sync.disabled
+    machine.undo.click()
+    assert "nothing to undo" in reported(machine)
 
 
 def test_a_bot_that_fails_is_a_message(source: HelpCenter) -> None:
-    editor = ArticleEditor(source, "A question?", lambda help_center: FakeBot(error=BotError("Too long.")))
-    editor.sync.click()
-    assert plain_text(editor.report.value) == "✗ Too long."
+    machine = TimeMachine(source, [WARRANTY], {"RAG": lambda help_center: FakeBot(error=BotError("Too long."))})
+    machine.sync.click()
+    assert reported(machine) == "✗ Too long."
 
 
-def test_an_article_with_markup_is_shown_as_text(editor: ArticleEditor) -> None:
-    editor.text.value = f"# Warranty\n\nThe warranty is {EVIL} years.\n"
-    editor.sync.click()
-    assert EVIL in plain_text(editor.after.value)
-    assert "<script" not in editor.after.value and "<img" not in editor.after.value
+def test_an_interrupted_sync_can_be_finished(source: HelpCenter) -> None:
+    bot = FakeBot("fine", KeyboardInterrupt())
+    machine = TimeMachine(source, [WARRANTY], {"RAG": lambda help_center: bot})
+    machine.text.value = NEW
+    machine.sync.click()
+    assert "press Sync to finish" in reported(machine) and machine.text.value == NEW
+    bot.error = None
+    machine.sync.click()
+    assert "1 updated" in reported(machine)
+
+
+def test_clicks_while_it_works_do_not_nest(source: HelpCenter) -> None:
+    class Impatient(FakeBot):
+        def ask(self, question: str):
+            machine.sync.click()
+            machine.undo.click()
+            return super().ask(question)
+
+    bot = Impatient()
+    machine = TimeMachine(source, [WARRANTY], {"RAG": lambda help_center: bot})
+    machine.sync.click()
+    assert len(bot.asked) == 2 and "✓ Passages:" in reported(machine)
+
+
+def test_an_article_with_markup_is_shown_as_text(machine: TimeMachine) -> None:
+    machine.text.value = f"# Warranty {EVIL}\n\nThe warranty is {EVIL} years.\n"
+    machine.sync.click()
+    assert EVIL in plain_text(machine.after.value)
+    assert "<script" not in machine.after.value and "<img" not in machine.after.value
 
 
 @pytest.mark.parametrize("make", [lambda: ToggleLab(Maker()), DiagnosisQuiz, DecisionWalk, TrainingProgress])
@@ -384,8 +512,8 @@ def test_every_label_has_a_tooltip_of_its_own(make: Callable) -> None:
     assert unexplained(make()) == []
 
 
-def test_every_label_of_the_editor_has_a_tooltip_of_its_own(editor: ArticleEditor) -> None:
-    assert unexplained(editor) == []
+def test_every_label_of_the_time_machine_has_a_tooltip_of_its_own(machine: TimeMachine) -> None:
+    assert unexplained(machine) == []
 
 
 def unexplained(widget: Widget) -> list[str]:

@@ -23,7 +23,6 @@ GREETINGS = ("Hi, ", "Hello, ", "Hi there, ", "Hello team, ", "Good morning, ", 
 THANKS = (" Thanks!", " thanks", " Thank you.", " Many thanks", " Cheers", " Please help.")
 ONE_PASSAGE = 10_000
 TWO_PASSAGES = 20_000
-AS_IN_USE = 432_000
 SAME_QUESTION = 0.75
 KEYWORD_FRAMES = ("what about {}?", "{}", "tell me about {}", "{}?", "I have a question about {}.", "can you say something on {}?", "anything on {} please")
 TOPIC_TASKS = {
@@ -31,9 +30,26 @@ TOPIC_TASKS = {
     "Name the topic and the mood of this message, each on a line of its own.": "topic: {}\nmood: {}",
 }
 LAST_LINE_TASKS = ("Answer, then name the topic on a last line.", "Write an answer. Its last line names the topic of the message.", "Answer first, topic last.")
+FIRST_LINE_TASKS = ("Name the topic on a first line, then answer.", "Begin with the topic of the message. The answer stands below.", "Topic first, answer last.")
 QUESTION_TOPIC = "question"
 
 Message = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """How many readings lack their answer: a share ``early``, then a share ``late`` from example ``as_in_use`` on.
+
+    Many teach to tell; as few as in use teach not to suspect it too often.
+    """
+
+    early: float = 0.12
+    late: float = 0.04
+    as_in_use: int = 10**9
+
+    def share(self, index: int) -> float:
+        """Return the share at example ``index``."""
+        return self.late if index >= self.as_in_use else self.early
 
 
 @dataclass(frozen=True)
@@ -63,16 +79,21 @@ class Shown:
 
 
 class Stream:
-    """Draws examples; the first ones hold one passage, then up to two, then up to five.
+    """Draws examples; the first ones hold one passage, then up to two, then up to five."""
 
-    Many readings lack their answer, so that the model learns to tell. From example
-    ``AS_IN_USE`` on as few do as in use, so that it does not suspect it too often.
-    """
-
-    def __init__(self, companies: list[Company], prose: list[str], seed: int = 0, meanings: Meanings | None = None, messages: list[Message] | None = None) -> None:
+    def __init__(
+        self,
+        companies: list[Company],
+        prose: list[str],
+        seed: int = 0,
+        meanings: Meanings | None = None,
+        messages: list[Message] | None = None,
+        unanswered: Unanswered = Unanswered(),
+    ) -> None:
         self.companies = [c for c in companies if c.questions]
         self.prose = prose
         self.seed = seed
+        self.unanswered = unanswered
         self.vocabulary = sorted({w for s in prose for w in CONTENT_WORD.findall(s) if w.islower()})
         self.facts = [f for f in _facts() if f.first]
         self.messages = messages if messages is not None else _messages(PRETRAINING / "messages")
@@ -86,27 +107,28 @@ class Stream:
         """Return example ``index`` of the stream."""
         rng = random.Random(f"{self.seed}-{index}")
         most = 1 if index < ONE_PASSAGE else 2 if index < TWO_PASSAGES else rng.choice((1, 2, 2, 2, 3, 3, 3, 4, 4, 5))
-        missing = 0.02 if index >= AS_IN_USE else 0.12
+        missing = self.unanswered.share(index)
+        early = index < 3 * TWO_PASSAGES
         roll = rng.random()
-        if roll < 0.11:
+        if roll < 0.10:
             example = self._remember(rng)
-        elif roll < 0.13:
+        elif roll < 0.12:
             example = self._unknown(rng)
-        elif roll < 0.18:
+        elif roll < 0.17:
             example = self._contradicted(rng, most, missing)
-        elif roll < 0.30:
+        elif roll < 0.33:
             example = self._name_topic(rng, most)
-        elif roll < 0.32:
-            example = self._complaint(rng, most)
         elif roll < 0.35:
+            example = self._complaint(rng, most)
+        elif roll < 0.38:
             example = self._read_two(rng, most)
-        elif roll < (0.47 if index < 3 * TWO_PASSAGES else 0.37):
+        elif roll < (0.50 if early else 0.40):
             example = self._read_key(rng, most)
-        elif roll < (0.60 if index < 3 * TWO_PASSAGES else 0.44):
+        elif roll < (0.63 if early else 0.45):
             example = self._read_prose(rng, most)
         else:
             example = self._read_company(rng, most, missing)
-            example = _topic_last(example, QUESTION_TOPIC, rng) if rng.random() < 0.06 else example
+            example = _topic_beside(example, QUESTION_TOPIC, rng) if rng.random() < 0.08 else example
         return self._styled(example, rng)
 
     def _styled(self, example: Example, rng: random.Random) -> Example:
@@ -127,7 +149,7 @@ class Stream:
         answer = " ".join(part for part in (*openings, example.answer, *closings) if part).replace(" \n", "\n")
         return replace(example, system=instruction, answer=answer, task="style")
 
-    def _read_company(self, rng: random.Random, most: int, missing: float = 0.02, by_words: float = 0.08) -> Example:
+    def _read_company(self, rng: random.Random, most: int, missing: float, by_words: float = 0.08) -> Example:
         """A customer's question; in a share of ``by_words`` a few words of the sentence, which is easier to find.
 
         In about twice the share ``missing`` the answer is not among the passages on purpose.
@@ -179,7 +201,7 @@ class Stream:
         gold_text = rng.choice(self.prose)
         content = list(dict.fromkeys(CONTENT_WORD.findall(gold_text)))
         if len(content) < 3:
-            return self._read_company(rng, most)
+            return self._read_company(rng, most, self.unanswered.late)
         if rng.random() < 0.5:
             swap = rng.choice(content)
             other = rng.choice(self.vocabulary)
@@ -232,7 +254,7 @@ class Stream:
         question = rng.choice(self.foreign)
         return Example(_as_typed(fill(question.text, {}, rng), rng), UNKNOWN, "unknown", asked=question.meaning)
 
-    def _contradicted(self, rng: random.Random, most: int, missing: float = 0.12) -> Example:
+    def _contradicted(self, rng: random.Random, most: int, missing: float) -> Example:
         """A remembered fact beside passages: a passage with another value must win; without one, memory does not count."""
         number = rng.randrange(len(self.facts))
         fact, at = self.facts[number], rng.randrange(len(self.facts[number].questions))
@@ -247,16 +269,27 @@ class Stream:
         return self._reading(fact.questions[at], passages, passages.index(gold_passage) if answered else None, rng, _row(self.fact_rows[number], at))
 
     def _name_topic(self, rng: random.Random, most: int) -> Example:
-        """Name a message's topic, alone or below an answer; half the time there are passages, which do not matter."""
+        """Name a message's topic, alone or beside an answer.
+
+        Half the time there are passages, which do not matter; sometimes the message
+        also asks a plain question, before or after, which does not matter either.
+        """
         number = rng.randrange(len(self.messages))
         mood, text, topic = self.messages[number]
         row = _row(self.message_row, number)
+        if rng.random() < 0.25:
+            text, row = self._with_question(text, rng), NO_MEANING
         passages = self._any_passages(rng, most) if rng.random() < 0.5 else []
         example = self._reading(text, passages, None, rng, row)
-        if rng.random() < 0.5:
-            return _topic_last(example, topic, rng)
+        if rng.random() < 0.65:
+            return _topic_beside(example, topic, rng)
         task = rng.choice(list(TOPIC_TASKS))
-        return replace(example, system=task, answer=TOPIC_TASKS[task].format(topic, mood), task="topic")
+        return replace(example, system=task, answer=TOPIC_TASKS[task].format(topic, mood), task="mood")
+
+    def _with_question(self, text: str, rng: random.Random) -> str:
+        question = fill(rng.choice(rng.choice(self.companies).questions).text, {}, rng)
+        parts = [text.rstrip(".! ") + ".", question if question.endswith("?") else question + "?"]
+        return " ".join(parts if rng.random() < 0.6 else parts[::-1])
 
     def _complaint(self, rng: random.Random, most: int) -> Example:
         """A message that no passage answers; the plain machine says so and nothing else."""
@@ -282,8 +315,11 @@ class Stream:
         return asked, passages
 
 
-def _topic_last(example: Example, topic: str, rng: random.Random) -> Example:
-    return replace(example, system=rng.choice(LAST_LINE_TASKS), answer=f"{example.answer}\ntopic: {topic}", task="topic")
+def _topic_beside(example: Example, topic: str, rng: random.Random) -> Example:
+    """Put the topic on a line of its own, above the answer or below it."""
+    if example.gold or rng.random() < 0.5:
+        return replace(example, system=rng.choice(LAST_LINE_TASKS), answer=f"{example.answer}\ntopic: {topic}", task="topic")
+    return replace(example, system=rng.choice(FIRST_LINE_TASKS), answer=f"topic: {topic}\n{example.answer}", task="topic")
 
 
 def _foreign(companies: list[Company], first_fact: int, meanings: Meanings) -> list[Question]:
@@ -392,7 +428,7 @@ def _styles(path: Path) -> list[tuple[str, str, str]]:
     return [tuple(part.strip() for part in row) for row in rows]
 
 
-def load(prose: list[str], meanings: Meanings, seed: int = 0) -> tuple[Stream, Stream]:
+def load(prose: list[str], meanings: Meanings, seed: int = 0, unanswered: Unanswered = Unanswered()) -> tuple[Stream, Stream]:
     """Return the training stream, and the one of the held-out companies and messages (one in twelve, by name or text)."""
     companies, messages = companies_module.load(), _messages(PRETRAINING / "messages")
     for company in companies:
@@ -400,7 +436,7 @@ def load(prose: list[str], meanings: Meanings, seed: int = 0) -> tuple[Stream, S
     companies_module.rank(companies, meanings)
     shared, apart = ([c for c in companies if _is_held_out(c.name) is held_out] for held_out in (False, True))
     known, unknown = ([m for m in messages if _is_held_out(m[1]) is held_out] for held_out in (False, True))
-    return Stream(shared, prose, seed, meanings, known), Stream(apart, prose, seed + 1, meanings, unknown)
+    return Stream(shared, prose, seed, meanings, known, unanswered), Stream(apart, prose, seed + 1, meanings, unknown, unanswered)
 
 
 def _is_held_out(name: str) -> bool:

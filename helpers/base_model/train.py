@@ -25,6 +25,7 @@ from helpers.base_model.meaning import WIDTH, Meanings
 
 UNSEEN = 10**9
 CONTRAST = 16
+TOKENS_AN_EXAMPLE = 92
 
 
 @dataclass
@@ -32,7 +33,8 @@ class Recipe:
     """Everything that decides the weights.
 
     ``start`` names a folder with an earlier model (weights and tokenizer) to go on from;
-    empty, the model starts from nothing.
+    empty, the model starts from nothing. Over the last ``in_use_share`` of the tokens a
+    share of ``unanswered_in_use`` of the readings lacks its answer, before that ``unanswered``.
     """
 
     seed: int = 0
@@ -43,7 +45,10 @@ class Recipe:
     vocabulary: int = 6144
     batch: int = 32
     million_tokens: float = 34.0
-    decay_share: float = 0.4
+    decay_share: float = 0.7
+    unanswered: float = 0.12
+    unanswered_in_use: float = 0.04
+    in_use_share: float = 0.12
     optimizer: str = "muon"
     learning_rate: float = 1.2e-3
     warmup_steps: int = 100
@@ -176,7 +181,9 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
         prose_file.write_text("\n".join(prose_module.sentences()), encoding="utf-8")
     prose = prose_file.read_text(encoding="utf-8").split("\n")
     meanings = Meanings(folder.parent / "meanings")
-    stream, held_out = stream_module.load(prose, meanings, recipe.seed)
+    as_in_use = int(recipe.million_tokens * 1e6 * (1 - recipe.in_use_share) / TOKENS_AN_EXAMPLE)
+    unanswered = stream_module.Unanswered(recipe.unanswered, recipe.unanswered_in_use, as_in_use)
+    stream, held_out = stream_module.load(prose, meanings, recipe.seed, unanswered)
     if recipe.start:
         tokenizer_module.save(PreTrainedTokenizerFast.from_pretrained(recipe.start), folder)
     if not (folder / "tokenizer.json").exists():

@@ -1,9 +1,13 @@
 """Each lab as a learner uses it: in JupyterLab, with the mouse, the keyboard and their own eyes."""
 
 import json
+import random
 import re
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import pytest
 from notebook_page import NotebookPage, Opener, Server, Viewport, expect_chosen, option
@@ -15,12 +19,21 @@ from helpers.toggle import FIRST
 
 VIEWPORTS = ((1280, 800), (1920, 1080))
 EVIL = '<script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
-WARRANTY = "Warranty: how long and what is covered"
+DELIVERY = "Delivery times and the courier"
 # The figures are made up: with them the walk needs no adapter and no measurement.
 MEASURED = """
 from helpers.scenarios import ARMS
 from helpers.scoring import estimate
 measured = {arm: {name: estimate([1.0, 1.0, 0.0]) for name in ("facts_current", "voice", "resolved")} for arm in ARMS}
+"""
+# Two replies of which nobody has to wait for: one from memory, one that keeps a dangerous ticket.
+ANSWERED = """
+from helpers.bots import Reply
+from helpers.scenarios import current_help_center, load_tickets
+help_center = current_help_center()
+some = [next(t for t in load_tickets("facts") if t.id == "f104"), next(t for t in load_tickets("behaviour") if t.escalate)]
+rag_replies = [Reply(t.text, said, (), tuple(help_center.search(t.text, k)), False, None, 0.1) for t, said, k in zip(some, ("It lasts a while.", "I do not know."), (2, 1))]
+rag_scores = {"facts_current": {t.id: 0.0 for t in some}}
 """
 
 
@@ -32,9 +45,18 @@ def open_quiz(notebook: NotebookPage) -> Locator:
     return notebook.lab("quiz = DiagnosisQuiz()")
 
 
-def open_editor(notebook: NotebookPage) -> Locator:
+def open_machine(notebook: NotebookPage) -> Locator:
     """Also gives the learner's copy back its shipped articles."""
-    return notebook.lab("from helpers.knowledge import read_article", "help_center = HelpCenter.from_folder", "mine = workspace()", "editor = ArticleEditor(")
+    return notebook.lab("from helpers.knowledge import read_article", "help_center = HelpCenter.from_folder", "mine = workspace()", "machine = TimeMachine(")
+
+
+def open_predictions(notebook: NotebookPage) -> Locator:
+    return notebook.lab('Predictions({"rag-facts"')
+
+
+def open_tracer(notebook: NotebookPage) -> Locator:
+    notebook.run_code(ANSWERED)
+    return notebook.lab("tracer = FailureTracer(")
 
 
 def open_walk(notebook: NotebookPage) -> Locator:
@@ -90,7 +112,7 @@ def test_the_keyboard_alone_reaches_every_control(open_notebook: Opener) -> None
         assert notebook.focused() == tool
     press("Enter")
     expect_chosen(option(lab, "Tool", "prompt only"))
-    for _ in ("RAG", "fine-tuned", "hybrid", "the list"):
+    for _ in ("RAG", "fine-tuned", "hybrid", "the second tool", "the tickets"):
         press("Tab")
     press("Space")
     press("ArrowDown")
@@ -103,6 +125,19 @@ def test_the_keyboard_alone_reaches_every_control(open_notebook: Opener) -> None
     expect(section(lab, "Ticket")).to_contain_text("How long is the warranty?")
     expect(section(lab, "Facts")).to_contain_text("Your own words")
     assert notebook.focused() == "Ask", "the keyboard stays where it was"
+
+
+def test_two_tools_answer_the_same_ticket_side_by_side(open_notebook: Opener) -> None:
+    lab = open_toggle(open_notebook("00_two_bots", (1920, 1080)))
+    lab.get_by_label("Beside it").select_option("RAG")
+    cards = lab.locator(".fern-card")
+    expect(cards).to_have_count(2)
+    expect(section(lab, "Facts").nth(0)).to_contain_text("↺ outdated")
+    expect(section(lab, "Facts").nth(1)).to_contain_text("✓ right")
+    left, right = (cards.nth(number).bounding_box() for number in (0, 1))
+    assert left["x"] + left["width"] <= right["x"] and abs(left["y"] - right["y"]) < 2
+    lab.get_by_label("Beside it").select_option("no other tool")
+    expect(lab.locator(".fern-card:visible")).to_have_count(1)
 
 
 def test_a_hostile_ticket_is_shown_as_text(open_notebook: Opener) -> None:
@@ -147,42 +182,100 @@ def test_diagnoses_are_chosen_then_revealed_and_counted(open_notebook: Opener) -
     expect(lab).to_contain_text(f"{right} right of {len(rows)} revealed")
 
 
-# Article editor
+# Predictions
+
+
+def test_predictions_are_kept_in_the_learners_folder(open_notebook: Opener, server: Server) -> None:
+    lab = open_predictions(open_notebook("00_two_bots"))
+    number = lab.get_by_label("facts_current of the RAG bot")
+    number.fill("0.85")
+    number.press("Tab")
+    lab.get_by_role("button", name="Keep my predictions").click()
+    expect(lab).to_contain_text("✓ Kept.")
+    assert json.loads((server.workspace / "predictions.json").read_text(encoding="utf-8"))["rag-facts"]["predicted"] == 0.85
+
+
+# Time machine
+
+
+def answers(lab: Locator, title: str) -> Locator:
+    """Return the card with the answers ``Before`` or ``After``."""
+    return lab.locator(".fern-card").filter(has=lab.page.locator("b", has_text=re.compile(f"^{title}$")))
+
+
+def said(card: Locator, bot: str) -> Locator:
+    return card.locator("> div").filter(has=card.page.get_by_role("heading", name=bot, exact=True))
 
 
 def test_an_edited_fact_reaches_the_answer_and_its_source_and_undo_takes_it_back(open_notebook: Opener) -> None:
     notebook = open_notebook("01_rag_pipeline")
-    lab = open_editor(notebook)
-    lab.get_by_label("Article").select_option(WARRANTY)
+    lab = open_machine(notebook)
     article = lab.get_by_label("Text")
-    expect(article).to_have_value(re.compile("three years"))
-    article.fill(article.input_value().replace("three years", "eleven years"))
+    expect(article).to_have_value(re.compile("three working days"))
+    article.fill(article.input_value().replace("three working days", "eleven working days"))
     lab.get_by_role("button", name="Sync").press("Enter")
-    answers = lab.locator(".fern-card", has=lab.page.get_by_role("heading", name="Answer"))
-    before, after = answers.nth(0), answers.nth(1)
-    expect(after.locator(".fern-said")).to_contain_text("eleven years")
-    expect(before.locator(".fern-said")).to_contain_text("three years")
+    before, after = answers(lab, "Before"), answers(lab, "After")
+    expect(said(after, "RAG")).to_contain_text("eleven working days")
+    expect(said(before, "RAG")).to_contain_text("three working days")
+    for bot in ("base bot", "facts in the weights"):
+        expect(said(after, bot).locator("del")).to_have_count(1)
+        expect(said(after, bot)).not_to_contain_text("eleven working days")
     expect(lab).to_contain_text("Passages: 0 added, 1 updated, 0 deleted")
-    source = after.locator("details").filter(has_text="✓ cited").first
+    expect(lab).to_contain_text("1 passage was embedded")
+    source = said(after, "RAG").locator("details").filter(has_text="✓ cited").first
     source.locator("summary").click()
-    expect(source).to_contain_text("eleven years")
-    expect(source).to_contain_text("warranty.md")
+    expect(source).to_contain_text("eleven working days")
+    expect(source).to_contain_text("delivery-times.md")
     lab.get_by_role("button", name="Undo").press("Enter")
-    expect(after.locator(".fern-said")).to_contain_text("three years")
-    expect(article).to_have_value(re.compile("three years"))
-    expect(lab.get_by_role("button", name="Undo")).to_be_disabled()
+    expect(said(after, "RAG")).to_contain_text("three working days")
+    expect(article).to_have_value(re.compile("three working days"))
+
+
+def test_articles_are_withdrawn_added_and_given_back(open_notebook: Opener) -> None:
+    lab = open_machine(open_notebook("01_rag_pipeline"))
+    lab.get_by_role("button", name="Withdraw").click()
+    expect(lab).to_contain_text("0 added, 0 updated")
+    expect(lab).to_contain_text("Articles touched: delivery-times")
+    assert DELIVERY not in lab.get_by_label("Article").locator("option").all_inner_texts()
+    lab.get_by_label("Article").select_option("a new article")
+    lab.get_by_label("Text").fill("# Standard delivery\n\n## How long does standard delivery take?\n\nOrders with standard delivery arrive within thirteen working days.\n")
+    lab.get_by_role("button", name="Sync").click()
+    expect(said(answers(lab, "After"), "RAG")).to_contain_text("thirteen working days")
+    lab.get_by_role("button", name="Shipped edition").click()
+    expect(said(answers(lab, "After"), "RAG")).to_contain_text("three working days")
+    expect(lab.get_by_label("Article").locator("option", has_text=DELIVERY)).to_have_count(1)
+
+
+def test_another_ticket_opens_its_article_and_is_asked(open_notebook: Opener) -> None:
+    lab = open_machine(open_notebook("01_rag_pipeline"))
+    lab.get_by_label("Ticket").select_option(index=1)
+    expect(lab.get_by_label("Text")).to_have_value(re.compile("six months"))
+    lab.get_by_role("button", name="Sync").click()
+    expect(said(answers(lab, "After"), "RAG")).to_contain_text("six months")
 
 
 def test_a_hostile_article_is_shown_as_text(open_notebook: Opener) -> None:
     notebook = open_notebook("01_rag_pipeline")
-    lab = open_editor(notebook)
-    lab.get_by_label("Article").select_option(WARRANTY)
-    lab.get_by_label("Text").fill(f"# Warranty {EVIL}\n\n## How long is the warranty? {EVIL}\n\nThe warranty is nine years. {EVIL}\n")
+    lab = open_machine(notebook)
+    lab.get_by_label("Text").fill(f"# Delivery {EVIL}\n\n## How long does standard delivery take? {EVIL}\n\nStandard delivery takes nine working days. {EVIL}\n")
     lab.get_by_role("button", name="Sync").click()
-    after = lab.locator(".fern-card", has=lab.page.get_by_role("heading", name="Answer after"))
-    expect(after).to_contain_text(EVIL)
+    expect(answers(lab, "After")).to_contain_text(EVIL)
     expect(lab.locator("script, img")).to_have_count(0)
     expect_no_script_ran(notebook)
+
+
+# Failure tracer
+
+
+def test_a_kind_of_failure_lists_its_tickets_and_says_what_was_seen(open_notebook: Opener) -> None:
+    lab = open_tracer(open_notebook("01_rag_pipeline"))
+    option(lab, "What failed", "misread (1)").click()
+    expect(lab).to_contain_text("Passage [1] says three years; it cited no passage.")
+    expect(section(lab, "Reply")).to_contain_text("It lasts a while.")
+    expect(lab.get_by_label("Tickets").locator("option")).to_have_text([re.compile("^f104: ")])
+    option(lab, "What failed", "missed hand-over (1)").click()
+    expect(lab).to_contain_text("The policy gives this ticket to ")
+    expect(section(lab, "Reply")).to_contain_text("I do not know.")
 
 
 # Decision walk
@@ -236,8 +329,10 @@ def test_an_own_case_is_saved(open_notebook: Opener, server: Server) -> None:
 
 
 def full_toggle(lab: Locator) -> None:
+    lab.get_by_label("Beside it").select_option("base bot")
     option(lab, "Tool", "RAG").click()
-    expect(section(lab, "Passages")).to_contain_text("cited")
+    expect(section(lab, "Passages").first).to_contain_text("cited")
+    expect(section(lab, "Passages").nth(1)).to_contain_text("from memory")
     for passage in lab.locator("summary").all():
         passage.click()
 
@@ -249,10 +344,21 @@ def full_quiz(lab: Locator) -> None:
         expect(case.locator(".fern-card")).to_be_visible()
 
 
-def full_editor(lab: Locator) -> None:
-    lab.get_by_label("Article").select_option(WARRANTY)
+def full_predictions(lab: Locator) -> None:
+    lab.get_by_role("button", name="Keep my predictions").click()
+    expect(lab).to_contain_text("✓ Kept.")
+
+
+def full_machine(lab: Locator) -> None:
     lab.get_by_role("button", name="Sync").click()
-    expect(lab).to_contain_text("Answer after")
+    expect(said(answers(lab, "After"), "facts in the weights")).to_be_visible()
+    for passage in lab.locator("summary").all():
+        passage.click()
+
+
+def full_tracer(lab: Locator) -> None:
+    option(lab, "What failed", "misread (1)").click()
+    expect(section(lab, "Reply")).to_contain_text("It lasts a while.")
     for passage in lab.locator("summary").all():
         passage.click()
 
@@ -266,7 +372,9 @@ def full_walk(lab: Locator) -> None:
 LABS: dict[str, tuple[str, Callable[[NotebookPage], Locator], Callable[[Locator], None]]] = {
     "toggle": ("00_two_bots", open_toggle, full_toggle),
     "diagnosis": ("00_two_bots", open_quiz, full_quiz),
-    "editor": ("01_rag_pipeline", open_editor, full_editor),
+    "predictions": ("00_two_bots", open_predictions, full_predictions),
+    "time_machine": ("01_rag_pipeline", open_machine, full_machine),
+    "tracer": ("01_rag_pipeline", open_tracer, full_tracer),
     "decision_walk": ("04_which_one", open_walk, full_walk),
 }
 
@@ -284,6 +392,7 @@ def test_a_lab_fits_and_nothing_needs_sideways_scrolling(open_notebook: Opener, 
     lab.evaluate("lab => lab.scrollIntoView()")
     notebook.page.screenshot(path=screenshots / f"{picture}_used.png")
     assert notebook.misfits(lab) == []
+    assert notebook.barriers(lab) == []
 
 
 def test_what_does_not_fit_is_found(open_notebook: Opener) -> None:
@@ -291,6 +400,38 @@ def test_what_does_not_fit_is_found(open_notebook: Opener) -> None:
     lab = open_quiz(notebook)
     lab.locator(".widget-html").nth(1).evaluate("element => { element.style.width = '3000px' }")
     assert any("sticks out" in misfit for misfit in notebook.misfits(lab))
+
+
+def test_a_barrier_is_found(open_notebook: Opener) -> None:
+    notebook = open_notebook("00_two_bots")
+    lab = open_quiz(notebook)
+    lab.get_by_role("button", name="Reveal").first.evaluate("button => { button.textContent = ''; button.title = '' }")
+    assert any(barrier.startswith("button-name") for barrier in notebook.barriers(lab))
+
+
+# How it feels
+
+
+def seconds_until(lab: Locator, act: Callable[[], object], sign: Locator) -> float:
+    """Return the seconds from an action until ``sign`` is there."""
+    begin = time.perf_counter()
+    act()
+    sign.wait_for()
+    return time.perf_counter() - begin
+
+
+def test_a_known_reply_is_there_at_once_and_a_new_one_soon(open_notebook: Opener) -> None:
+    lab = open_toggle(open_notebook("00_two_bots"))
+    option(lab, "Tool", "RAG").click()
+    option(lab, "Tool", "base bot").click()
+    memory, source = (section(lab, "Passages").filter(has_text=text) for text in ("this bot answers from memory", "[1]"))
+    memory.wait_for()
+    source_then_memory = (("RAG", source), ("base bot", memory)) * 10
+    known = [seconds_until(lab, option(lab, "Tool", tool).click, sign) for tool, sign in source_then_memory]
+    assert median(known) < 0.3, known
+    tickets = lab.get_by_label("Ticket").locator("option").all_inner_texts()[1:21]
+    new = [seconds_until(lab, partial(lab.get_by_label("Ticket").select_option, ticket), section(lab, "Ticket").filter(has_text=ticket.partition(": ")[2].rstrip("…"))) for ticket in tickets]
+    assert len(new) == 20 and median(new) < 2, new
 
 
 # With an adapter: trains it, which takes about 80 s on two idle cores. Leave it out with -k "not adapter".
@@ -307,3 +448,38 @@ def test_with_an_adapter_the_hybrid_hands_over(open_notebook: Opener) -> None:
     option(lab, "Tool", ARM_NAMES["lora"]).click()
     expect(section(lab, "Passages")).to_contain_text("this bot answers from memory")
     expect(section(lab, "Escalation")).to_contain_text("right: handed to")
+
+
+OPERATIONS = 200
+
+
+@pytest.mark.parametrize("name", ["toggle with an adapter", "diagnosis", "time_machine", "tracer", "decision_walk"])
+def test_random_operations_leave_a_lab_working_and_the_memory_as_it_was(open_notebook: Opener, name: str) -> None:
+    file, open_lab, fill = LABS[name.partition(" ")[0]]
+    notebook = open_notebook(file)
+    lab = open_lab(notebook)
+    if "adapter" in name:
+        for tool in ARM_NAMES.values():
+            option(lab, "Tool", tool).click()
+            expect(section(lab, "Reply")).to_be_visible(timeout=800_000)
+    fill(lab)
+    rng, memory = random.Random(name), notebook.kernel_memory()
+    for _ in range(OPERATIONS):
+        operate(rng.choice(lab.locator("button:visible, select:visible, input:visible, textarea:visible").all()), rng)
+    notebook.run_code("pass")
+    assert notebook.kernel_memory() < 1.1 * memory
+    lab = open_lab(notebook)
+    fill(lab)
+    assert notebook.misfits(lab) == []
+
+
+def operate(control: Locator, rng: random.Random) -> None:
+    """Do one of the things that a learner does with a control."""
+    kind = control.evaluate("element => element.tagName.toLowerCase()")
+    if kind == "select":
+        control.select_option(index=rng.randrange(control.locator("option").count()))
+    elif kind == "button":
+        control.click()
+    else:
+        control.fill(rng.choice(("", "How long is the warranty?", EVIL, "# A title\n\nA sentence about the warranty.\n", "ö" * 2000)))
+        control.blur()
