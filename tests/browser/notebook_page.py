@@ -32,12 +32,6 @@ RUN_CODE = """async code => {
   const {content} = await context.sessionContext.session.kernel.requestExecute({code, store_history: false}).done;
   if (content.status !== 'ok') throw new Error(`${content.ename}: ${content.evalue}`);
 }"""
-VALUE = """async expression => {
-  const {context} = window.jupyterapp.shell.currentWidget;
-  const {content} = await context.sessionContext.session.kernel.requestExecute({code: '', user_expressions: {value: expression}, store_history: false}).done;
-  return content.user_expressions.value.data['text/plain'];
-}"""
-MEMORY = "next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmRSS'))"
 # What a learner would have to scroll to, could not read, or could not click. An option of a closed list has no box.
 MISFITS = """lab => {
   const name = element => `${element.tagName.toLowerCase()}.${element.className} "${element.textContent.trim().slice(0, 40)}"`;
@@ -112,10 +106,6 @@ class NotebookPage:
     def run_code(self, code: str) -> None:
         """Run code in the notebook's kernel without a cell."""
         self.page.evaluate(RUN_CODE, code)
-
-    def kernel_memory(self) -> int:
-        """Return the resident memory of the notebook's kernel, in KiB."""
-        return int(self.page.evaluate(VALUE, MEMORY))
 
     def barriers(self, lab: Locator) -> list[str]:
         """Return what axe-core finds serious or critical in a lab: the rule and the element."""
