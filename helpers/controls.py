@@ -1,11 +1,18 @@
 """How the course's controls are laid out and named: as wide as the page allows, never wider than a card."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import ipywidgets as widgets
 
+from helpers.scenarios import Ticket
+
 WIDE = {"width": "auto", "max_width": "900px"}
 LABELLED = {"description_width": "110px"}
+LABEL_LENGTH = 90
+# Two cards stand next to each other where there is room for both, and below each other where there is not.
+SIDE_BY_SIDE = {"display": "flex", "flex_flow": "row wrap", "max_width": "1400px", "grid_gap": "8px"}
+HALF = {"flex": "1 1 380px", "max_width": "900px", "min_width": "0"}
 # A circle, empty or full, says what is chosen without a colour; a screen reader says "chosen".
 CHOICES_STYLE = """<style>
 .fern-choices .widget-toggle-button::before {content: "○ "; content: "○ " / ""}
@@ -33,3 +40,23 @@ def choices(description: str, options: Sequence, label_width: str | None = "110p
 def choices_style() -> widgets.HTML:
     """Return an invisible widget that makes ``choices`` look as they should."""
     return widgets.HTML(CHOICES_STYLE, layout={"display": "none"})
+
+
+def ticket_options(tickets: Sequence[Ticket]) -> list[tuple[str, str]]:
+    """Return (label, id) of each ticket for a list; a long ticket is cut."""
+    return [(f"{t.id}: {t.text if len(t.text) <= LABEL_LENGTH else t.text[: LABEL_LENGTH - 1].rstrip() + '…'}", t.id) for t in tickets]
+
+
+class Quiet:
+    """For a lab whose observers do nothing while ``_busy``."""
+
+    _busy = False
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Change several controls without an answer to each step."""
+        before, self._busy = self._busy, True
+        try:
+            yield
+        finally:
+            self._busy = before

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from helpers.bots import Reply, SupportBot
 from helpers.cards import GOOD, answers_card, error_card, notice_card
-from helpers.controls import LABELLED, WIDE
+from helpers.controls import HALF, LABELLED, SIDE_BY_SIDE, WIDE
 from helpers.experiments import facts_adapter
 from helpers.knowledge import HelpCenter, HelpCenterError, SyncReport
 from helpers.paths import workspace
@@ -20,7 +20,6 @@ from helpers.scoring import value_present
 TICKETS = ("f075", "f065", "f093", "f102", "f031", "f042")
 NEW = ""
 TEMPLATE = "# The title of your article\n\n## A heading\n\nA sentence that answers a question.\n"
-HALF = {"flex": "1 1 380px", "max_width": "900px", "min_width": "0"}
 
 MakeBot = Callable[[HelpCenter], object]
 BOTS: Mapping[str, MakeBot] = {
@@ -92,7 +91,7 @@ class TimeMachine(widgets.VBox):
         for button, action in ((self.sync, self._sync), (self.withdraw, self._withdraw), (self.undo, self._undo), (self.shipped, self._reset)):
             button.on_click(lambda _, action=action: None if self._busy else action())
         buttons = widgets.Box([self.sync, self.withdraw, self.undo, self.shipped], layout={"flex_flow": "row wrap"})
-        answers = widgets.Box([self.before, self.after], layout={"flex_flow": "row wrap", "max_width": "1400px", "grid_gap": "8px"})
+        answers = widgets.Box([self.before, self.after], layout=SIDE_BY_SIDE)
         super().__init__([self.ticket, self.article, self.text, buttons, self.report, self.seconds, answers])
 
     def __repr__(self) -> str:

@@ -1,21 +1,17 @@
 """The toggle lab: one ticket, five bots, and a card with what each of them wrote."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import ipywidgets as widgets
 
 from helpers.bots import Reply
 from helpers.cards import error_card, notice_card, reply_card
-from helpers.controls import LABELLED, WIDE, choices, choices_style
+from helpers.controls import HALF, LABELLED, SIDE_BY_SIDE, WIDE, Quiet, choices, choices_style, ticket_options
 from helpers.scenarios import ARM_NAMES, ARMS, SCENARIOS, Ticket, load_tickets, make_bot as course_bot
 
 OWN = "own"
 FIRST = {"facts": ("f042", "f075", "f004", "f102", "u002"), "behaviour": ("b089", "b001", "b057", "b127", "b101")}
 NOBODY = ""
-LABEL_LENGTH = 90
-# Two cards stand next to each other where there is room for both, and below each other where there is not.
-SIDE_BY_SIDE = {"display": "flex", "flex_flow": "row wrap", "max_width": "1400px", "grid_gap": "8px"}
 
 
 def scenario_tickets(scenario: str) -> list[Ticket]:
@@ -26,14 +22,14 @@ def scenario_tickets(scenario: str) -> list[Ticket]:
     return first + [ticket for ticket in tickets if ticket not in first]
 
 
-class ToggleLab(widgets.VBox):
+class ToggleLab(Quiet, widgets.VBox):
     """Choose a scenario, a tool and a ticket, and read the reply as a card.
 
     The controls are attributes, so that a cell can set them: ``scenario``,
     ``tool``, ``beside`` (a second tool, or "" for none), ``ticket`` (a ticket's id,
-    or ``own``), ``own_words`` and ``ask``. A reply is kept until ``ask`` is pressed. ``card`` shows the reply, and
-    ``card_beside`` the second tool's reply to the same ticket. Choosing a scenario, a tool or a ticket asks at once; ``ask`` takes the
-    learner's own words where there are any, and the chosen ticket otherwise.
+    or ``own``), ``own_words`` and ``ask``. ``card`` shows the reply, and ``card_beside``
+    the second tool's reply to the same ticket. A reply is kept until ``ask`` is pressed.
+    Choosing a scenario, a tool or a ticket asks at once; ``ask`` takes the learner's own words where there are any, and the chosen ticket otherwise.
 
     Args:
         make_bot: from an arm's name to an object with ``ask(text) -> Reply``;
@@ -44,7 +40,6 @@ class ToggleLab(widgets.VBox):
         self.make_bot = make_bot
         self.bots: dict[str, object] = {}
         self._replies: dict[tuple[str, str], Reply] = {}
-        self._busy = False
         self._tickets: dict[str, Ticket] = {}
         self.scenario = choices("Scenario", [(label, name) for name, label in SCENARIOS.items()])
         self.tool = choices("Tool", [(ARM_NAMES[arm], arm) for arm in ARMS])
@@ -55,8 +50,8 @@ class ToggleLab(widgets.VBox):
         self.own_words = widgets.Text(description="Your own words", placeholder=placeholder, tooltip=placeholder, layout=WIDE, style=LABELLED)
         self.ask = widgets.Button(description="Ask", button_style="primary", tooltip="Ask the chosen bot")
         welcome = "Choose a tool or a ticket, or press Ask. Predict first: are the facts right, is the behaviour right?"
-        self.card = widgets.HTML(notice_card(welcome), layout={"flex": "1 1 380px", "max_width": "900px", "min_width": "0"})
-        self.card_beside = widgets.HTML(layout={"flex": "1 1 380px", "max_width": "900px", "min_width": "0", "display": "none"})
+        self.card = widgets.HTML(notice_card(welcome), layout=HALF)
+        self.card_beside = widgets.HTML(layout={**HALF, "display": "none"})
         self._offer_tickets()
         self.scenario.observe(self._change_scenario, names="value")
         self.tool.observe(self._refresh, names="value")
@@ -72,7 +67,7 @@ class ToggleLab(widgets.VBox):
     def _offer_tickets(self) -> None:
         tickets = scenario_tickets(self.scenario.value)
         self._tickets = {ticket.id: ticket for ticket in tickets}
-        self.ticket.options = [*_labelled(tickets), ("your own words, below", OWN)]
+        self.ticket.options = [*ticket_options(tickets), ("your own words, below", OWN)]
         self.ticket.value = tickets[0].id
 
     def _change_scenario(self, change: object) -> None:
@@ -86,15 +81,6 @@ class ToggleLab(widgets.VBox):
                 self.ticket.value = OWN
         self._replies.clear()
         self._refresh()
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Change controls without an answer to each step."""
-        before, self._busy = self._busy, True
-        try:
-            yield
-        finally:
-            self._busy = before
 
     def _request(self) -> tuple[str, str, Ticket | None, str]:
         ticket = self._tickets.get(self.ticket.value)
@@ -135,10 +121,6 @@ class ToggleLab(widgets.VBox):
         except Exception as error:
             # A widget's callback is the last place where an error can still become a message.
             card.value = error_card(error)
-
-
-def _labelled(tickets: Sequence[Ticket]) -> list[tuple[str, str]]:
-    return [(f"{t.id}: {t.text if len(t.text) <= LABEL_LENGTH else t.text[: LABEL_LENGTH - 1].rstrip() + '…'}", t.id) for t in tickets]
 
 
 def _working(arm: str, ready: bool) -> str:

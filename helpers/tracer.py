@@ -1,23 +1,21 @@
 """The failure tracer: what went wrong in each ticket that is not resolved, and how often."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import ipywidgets as widgets
 
 from helpers.bots import Reply
 from helpers.cards import GOOD, notice_card, reply_card
-from helpers.controls import LABELLED, WIDE, choices, choices_style
+from helpers.controls import LABELLED, WIDE, Quiet, choices, choices_style, ticket_options
 from helpers.failures import FAILURES, Failure, trace
 from helpers.knowledge import HelpCenter
 from helpers.scenarios import ARM_NAMES, Ticket
 
-LABEL_LENGTH = 90
 Case = tuple[Reply, Ticket, Failure]
 
 
-class FailureTracer(widgets.VBox):
+class FailureTracer(Quiet, widgets.VBox):
     """Choose a bot, then a kind of failure, then one of its tickets, and read the trace above the card.
 
     The controls are attributes, so that a cell can set them: ``bot``, ``kind``
@@ -35,7 +33,6 @@ class FailureTracer(widgets.VBox):
     def __init__(self, replies: Mapping[str, Sequence[Reply]], tickets: Sequence[Ticket], help_center: HelpCenter | None = None) -> None:
         self.cases = {bot: _by_kind(found, tickets, help_center) for bot, found in replies.items()}
         self._total = len(tickets)
-        self._busy = False
         self.bot = choices("Bot", [(ARM_NAMES.get(bot, bot), bot) for bot in replies])
         self.kind = choices("What failed", [])
         self.ticket = widgets.Select(description="Tickets", tooltip="The tickets of this kind", rows=5, layout=WIDE, style=LABELLED)
@@ -63,15 +60,6 @@ class FailureTracer(widgets.VBox):
                 rows.append(f"{kind:{width}}" + "".join(f"  {_cell(self.cases[bot].get(kind, [])):>18}" for bot in bots))
         return "\n".join(rows)
 
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Change several controls and show the result once."""
-        before, self._busy = self._busy, True
-        try:
-            yield
-        finally:
-            self._busy = before
-
     def _change_bot(self, change: object = None) -> None:
         found = self.cases[self.bot.value]
         kept = self.kind.value if self.kind.value in found else next(iter(found), None)
@@ -85,7 +73,7 @@ class FailureTracer(widgets.VBox):
             return
         cases = self.cases[self.bot.value].get(self.kind.value, [])
         with self._quietly():
-            self.ticket.options = [(f"{ticket.id}: {_short(ticket.text)}", ticket.id) for _, ticket, _ in cases]
+            self.ticket.options = ticket_options([ticket for _, ticket, _ in cases])
             self.ticket.value = cases[0][1].id if cases else None
         self._show()
 
@@ -108,10 +96,6 @@ def _by_kind(replies: Sequence[Reply], tickets: Sequence[Ticket], help_center: H
         if failure:
             found.setdefault(failure.kind, []).append((reply, ticket, failure))
     return {kind: found[kind] for kind in FAILURES if kind in found}
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1].rstrip() + "…"
 
 
 def _cell(cases: Sequence[Case]) -> str:
