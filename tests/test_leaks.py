@@ -9,7 +9,7 @@ import pytest
 
 from helpers.base_model import companies as companies_module
 from helpers.base_model.evaluate import SUITES
-from helpers.base_model.stream import Stream, _facts, _messages
+from helpers.base_model.stream import Stream, _messages, all_wordings
 from helpers.knowledge import SentenceSplitter, read_article
 from helpers.paths import DATA
 from helpers.scenarios import TICKETS, load_facts, read_lines
@@ -63,7 +63,7 @@ def training_texts(source: str) -> list[str]:
     if source == "agents":
         return [row["user"] for row in read_lines(DATA / "conversations" / "agents.jsonl")]
     if source == "facts":
-        return [question for fact in _facts() for question in fact.questions]
+        return [question for fact in all_wordings() for question in fact.questions]
     if source == "filler":
         return (DATA / "pretraining" / "filler.txt").read_text(encoding="utf-8").splitlines()
     if source == "messages":

@@ -61,8 +61,8 @@ class Batch:
 class Batches:
     """Batches by number, sorted by length within pools so that little is padding."""
 
-    def __init__(self, stream: Stream, tokenizer: PreTrainedTokenizerFast, size: int, rest_share: float, seed: int) -> None:
-        self.stream, self.tokenizer = stream, tokenizer
+    def __init__(self, stream: Stream, tokenizer: PreTrainedTokenizerFast, size: int, rest_share: float, seed: int, first: int = 0) -> None:
+        self.stream, self.tokenizer, self.first = stream, tokenizer, first
         self.size, self.rest_share, self.seed = size, rest_share, seed
         self.special = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("system", "user", "assistant", "end")}
         self.numbers = {tokenizer.convert_tokens_to_ids(text): number for number, text in enumerate(CITATIONS, 1)}
@@ -90,7 +90,7 @@ class Batches:
         """Return batch number ``step``."""
         number = step // POOL
         if self._pool[0] != number:
-            first = number * self.size * POOL
+            first = self.first + number * self.size * POOL
             encoded = sorted((self.encode(self.stream.example(first + i)) for i in range(self.size * POOL)), key=lambda e: len(e.ids))
             rows = [encoded[i : i + self.size] for i in range(0, len(encoded), self.size)]
             random.Random(f"{self.seed}-order-{number}").shuffle(rows)

@@ -24,8 +24,28 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def invented_name(rng: random.Random) -> str:
-    """Return a capitalised word that exists nowhere, such as ``Belvin``."""
-    return "".join(rng.choice(words("syllables")) for _ in range(rng.choice((2, 2, 2, 3)))).capitalize()
+    """Return a name that exists nowhere, such as ``Belvin``, ``Lampherd``, ``QuietHarbour`` or ``Gold-Fern``.
+
+    Whatever the tokenizer cuts them into must be copied, so the pieces are many.
+    """
+    kind = rng.random()
+    if kind < 0.65:
+        return "".join(rng.choice(words("syllables")) for _ in range(rng.choice((2, 2, 2, 3)))).capitalize()
+    first, second = rng.sample(words("things"), 2)
+    if kind < 0.8:
+        return splice(first, second, rng).capitalize()
+    return rng.choice(("", "", " ", "-")).join((first.capitalize(), second.capitalize()))
+
+
+def splice(first: str, second: str, rng: random.Random) -> str:
+    """Return the beginning of one word with the end of another."""
+    return first[: rng.randint(2, max(2, len(first) - 1))] + second[-rng.randint(2, max(2, len(second) - 1)) :]
+
+
+def _plain_name(rng: random.Random) -> str:
+    """Return an invented name for addresses on the net: small letters a to z."""
+    name = "".join(letter for letter in invented_name(rng).lower() if "a" <= letter <= "z")
+    return name or "office"
 
 
 def draw(kind: str, rng: random.Random) -> str:
@@ -50,23 +70,36 @@ def fill(text: str, values: dict[str, str], rng: random.Random) -> str:
 
 
 def _number(rng: random.Random) -> str:
-    return str(rng.randint(2, 60)) if rng.random() < 0.7 else rng.choice(words("numbers")[1:])
+    kind = rng.random()
+    if kind < 0.7:
+        return str(rng.randint(2, 60))
+    if kind < 0.88:
+        return rng.choice(words("numbers")[1:])
+    return f"{rng.choice(('twenty', 'thirty', 'forty', 'fifty', 'sixty', 'eighty'))}-{rng.choice(words('numbers')[:9])}"
+
+
+MONEY = ("${}", "${}", "${}", "£{}", "£{}", "€{}", "€{}", "{} €", "{} euros", "{} pounds", "{} dollars", "EUR {}", "CHF {}", "{} kr", "{} zł", "A${}", "¥{}")
 
 
 def _money(rng: random.Random) -> str:
-    amount = rng.choice((rng.randint(1, 30), rng.randint(5, 300), rng.randint(1, 40) * 5))
+    amount = rng.choice((rng.randint(1, 30), rng.randint(5, 300), rng.randint(1, 40) * 5, rng.choice((rng.randint(300, 4000), f"{rng.randint(1, 9)},{rng.randint(0, 999):03d}"))))
     cents = rng.choice(("", "", f".{rng.randint(0, 99):02d}", ".50", ".90"))
-    return rng.choice((f"${amount}{cents}", f"{amount}{cents} euros", f"{amount}{cents} pounds", f"EUR {amount}{cents}", f"${amount}{cents}"))
+    return rng.choice(MONEY).format(f"{amount}{cents}")
 
 
 def _time(rng: random.Random) -> str:
     hour, minute = rng.randint(1, 12), rng.choice(("00", "15", "30", "45"))
     half = rng.choice(("am", "pm"))
-    return rng.choice((f"{hour}:{minute} {half}", f"{hour} {half}", f"{hour + 12 * (hour < 12)}:{minute}", rng.choice(("noon", "midnight", f"{hour} o'clock"))))
+    word = words("numbers")[hour - 1]
+    spoken = rng.choice(("noon", "midnight", f"{hour} o'clock", f"{word} o'clock", f"half past {word}", f"quarter to {word}", f"ten past {word}"))
+    written = rng.choice((f"{hour}.{minute} {half}", f"{hour} {half[0]}.m.", f"{hour + 12 * (hour < 12)}.{minute}"))
+    return rng.choice((f"{hour}:{minute} {half}", f"{hour} {half}", f"{hour + 12 * (hour < 12)}:{minute}", spoken, written))
 
 
 def _duration(rng: random.Random) -> str:
     unit = rng.choice(("minutes", "hours", "days", "working days", "weeks", "months", "years"))
+    if rng.random() < 0.06:
+        return rng.choice(("half an hour", "an hour", "an hour and a half", "two and a half hours", "a day", "a week", "a fortnight", "a month", "half a year", "a year", "a quarter of an hour"))
     return f"{_number(rng)} {unit}"
 
 
@@ -83,20 +116,23 @@ def _place(rng: random.Random) -> str:
 
 
 def _address(rng: random.Random) -> str:
-    return f"{rng.randint(1, 220)} {invented_name(rng)} {rng.choice(('Street', 'Road', 'Lane', 'Avenue'))}, {invented_name(rng)}"
+    street = f"{invented_name(rng)} {rng.choice(('Street', 'Road', 'Lane', 'Avenue', 'Way', 'Hill', 'Quay', 'Row'))}"
+    number = f"{rng.randint(1, 220)}{rng.choice(('', '', '', '', 'a', 'B'))}"
+    return rng.choice((f"{number} {street}, {invented_name(rng)}", f"{number} {street}", f"{street} {number}", f"Unit {number}, {street}"))
 
 
 def _mailbox(rng: random.Random) -> str:
     box = rng.choice(("help", "returns", "claims", "billing", "hello", "orders", "team", "care", rng.choice(words("things"))))
-    return f"{box}@{invented_name(rng).lower()}.{rng.choice(('com', 'org', 'net', 'example'))}"
+    return f"{box}@{_plain_name(rng)}.{rng.choice(('com', 'org', 'net', 'example'))}"
 
 
 def _web(rng: random.Random) -> str:
-    return f"{invented_name(rng).lower()}.{rng.choice(('com', 'org', 'example'))}/{rng.choice(words('things'))}"
+    return f"{_plain_name(rng)}.{rng.choice(('com', 'org', 'example'))}/{rng.choice(words('things'))}"
 
 
 def _phone(rng: random.Random) -> str:
-    return f"0{rng.randint(100, 999)} {rng.randint(100, 999)} {rng.randint(100, 999)}"
+    first, second, third = (rng.randint(100, 999) for _ in range(3))
+    return rng.choice((f"0{first} {second} {third}", f"0{first} {second} {third}", f"+{first % 90 + 10} {second} {third}0", f"(0{first}) {second}{third}", f"{first}-{second}-{third}4"))
 
 
 def _code(rng: random.Random) -> str:
@@ -115,7 +151,7 @@ _DRAW = {
     "money": _money,
     "pct": lambda rng: f"{rng.randint(1, 95)}{rng.choice((' %', '%', ' percent'))}",
     "time": _time,
-    "date": lambda rng: rng.choice((f"{rng.randint(1, 28)} {rng.choice(MONTHS)}", f"{rng.choice(MONTHS)} {rng.randint(1, 28)}")),
+    "date": lambda rng: rng.choice((f"{rng.randint(1, 31)} {rng.choice(MONTHS)}", f"{rng.choice(MONTHS)} {rng.randint(1, 31)}", f"the {rng.randint(4, 20)}th of {rng.choice(MONTHS)}")),
     "year": lambda rng: str(rng.randint(1990, 2035)),
     "weekday": lambda rng: rng.choice(WEEKDAYS),
     "month": lambda rng: rng.choice(MONTHS),
@@ -123,7 +159,7 @@ _DRAW = {
     "length": _measure("cm", "metres", "mm", "inches", "km", "feet"),
     "weight": _measure("kg", "grams", "pounds", "ounces"),
     "volume": _measure("litres", "ml", "cups", "gallons"),
-    "temp": lambda rng: f"{rng.randint(-20, 95)} {rng.choice(('degrees', 'C', 'degrees C', 'F'))}",
+    "temp": lambda rng: f"{rng.randint(-20, 95)} {rng.choice(('degrees', 'C', 'degrees C', 'F', '°C'))}",
     "name": invented_name,
     "person": lambda rng: rng.choice((rng.choice(words("people")), f"{rng.choice(words('people'))} {rng.choice(words('surnames'))}")),
     "place": _place,

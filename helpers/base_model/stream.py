@@ -13,7 +13,7 @@ from zlib import crc32
 from helpers.base_model import companies as companies_module
 from helpers.base_model.companies import Company, Question
 from helpers.base_model.meaning import NO_MEANING, Meanings
-from helpers.base_model.slots import draw, fill, invented_name
+from helpers.base_model.slots import draw, fill, invented_name, splice
 from helpers.paths import PRETRAINING
 from helpers.prompts import UNKNOWN, cited, with_passages
 from helpers.scenarios import Fact, load_facts, read_lines
@@ -23,6 +23,7 @@ GREETINGS = ("Hi, ", "Hello, ", "Hi there, ", "Hello team, ", "Good morning, ", 
 THANKS = (" Thanks!", " thanks", " Thank you.", " Many thanks", " Cheers", " Please help.")
 ONE_PASSAGE = 10_000
 TWO_PASSAGES = 20_000
+EARLY = 60_000
 SAME_QUESTION = 0.75
 KEYWORD_FRAMES = ("what about {}?", "{}", "tell me about {}", "{}?", "I have a question about {}.", "can you say something on {}?", "anything on {} please")
 TOPIC_TASKS = {
@@ -95,7 +96,7 @@ class Stream:
         self.seed = seed
         self.unanswered = unanswered
         self.vocabulary = sorted({w for s in prose for w in CONTENT_WORD.findall(s) if w.islower()})
-        self.facts = [f for f in _facts() if f.first]
+        self.facts = [f for f in all_wordings() if f.first]
         self.messages = messages if messages is not None else _messages(PRETRAINING / "messages")
         self.filler = (PRETRAINING / "filler.txt").read_text(encoding="utf-8").splitlines()
         self.styles = _styles(PRETRAINING / "messages" / "replies_style.txt")
@@ -108,7 +109,7 @@ class Stream:
         rng = random.Random(f"{self.seed}-{index}")
         most = 1 if index < ONE_PASSAGE else 2 if index < TWO_PASSAGES else rng.choice((1, 2, 2, 2, 3, 3, 3, 4, 4, 5))
         missing = self.unanswered.share(index)
-        early = index < 3 * TWO_PASSAGES
+        early = index < EARLY
         roll = rng.random()
         if roll < 0.10:
             example = self._remember(rng)
@@ -133,7 +134,7 @@ class Stream:
 
     def _styled(self, example: Example, rng: random.Random) -> Example:
         """Now and then put a system prompt in front: instructions about style, or prose that asks for nothing."""
-        if example.system or rng.random() > 0.10:
+        if example.system or rng.random() > 0.13:
             return example
         if rng.random() < 0.25:
             return replace(example, system=" ".join(rng.choice(self.prose) for _ in range(rng.randint(1, 5))))
@@ -309,10 +310,16 @@ class Stream:
         content = [w for w in CONTENT_WORD.findall(passages[gold].text) if w.islower()]
         shared = [w for w in content if re.search(rf"\b{w}\b", asked)]
         for word in rng.sample(shared or content, min(len(shared or content), rng.randint(1, 2))):
-            pattern, other = re.compile(rf"\b{word}\b", re.IGNORECASE), rng.choice(self.vocabulary)
+            pattern, other = re.compile(rf"\b{word}\b", re.IGNORECASE), self._other_word(rng)
             asked = pattern.sub(other, asked)
             passages = [Shown(pattern.sub(other, p.title), pattern.sub(other, p.text)) for p in passages]
         return asked, passages
+
+
+    def _other_word(self, rng: random.Random) -> str:
+        """Return a word of the prose, or one in four times a word that nobody has seen."""
+        word = rng.choice(self.vocabulary)
+        return splice(word, rng.choice(self.vocabulary), rng) if rng.random() < 0.25 else word
 
 
 def _topic_beside(example: Example, topic: str, rng: random.Random) -> Example:
@@ -404,7 +411,7 @@ def other_value(value: str, rng: random.Random) -> str:
     return fill(rng.choice(("{n} days", "{money}", "{name}", "{colour}", "{time}", "the {thing}", "{place}", "{email}", "{dur}")), {}, rng)
 
 
-def _facts() -> list[Fact]:
+def all_wordings() -> list[Fact]:
     """Return the facts with all wordings of their questions: those beside the facts, and those written for the training."""
     more = {row["id"]: tuple(row["questions"]) for path in sorted((PRETRAINING / "fact_questions").glob("*.jsonl")) for row in read_lines(path)}
     return [replace(fact, questions=fact.questions + more.get(fact.id, ())) for fact in load_facts().values()]

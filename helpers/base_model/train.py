@@ -33,7 +33,8 @@ class Recipe:
     """Everything that decides the weights.
 
     ``start`` names a folder with an earlier model (weights and tokenizer) to go on from;
-    empty, the model starts from nothing. Over the last ``in_use_share`` of the tokens a
+    empty, the model starts from nothing. An earlier model skips the easy examples of the
+    beginning. Over the last ``in_use_share`` of the tokens a
     share of ``unanswered_in_use`` of the readings lacks its answer, before that ``unanswered``.
     """
 
@@ -181,7 +182,8 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
         prose_file.write_text("\n".join(prose_module.sentences()), encoding="utf-8")
     prose = prose_file.read_text(encoding="utf-8").split("\n")
     meanings = Meanings(folder.parent / "meanings")
-    as_in_use = int(recipe.million_tokens * 1e6 * (1 - recipe.in_use_share) / TOKENS_AN_EXAMPLE)
+    first = stream_module.EARLY if recipe.start else 0
+    as_in_use = first + int(recipe.million_tokens * 1e6 * (1 - recipe.in_use_share) / TOKENS_AN_EXAMPLE)
     unanswered = stream_module.Unanswered(recipe.unanswered, recipe.unanswered_in_use, as_in_use)
     stream, held_out = stream_module.load(prose, meanings, recipe.seed, unanswered)
     if recipe.start:
@@ -206,7 +208,7 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
     trunk = Trunk(model.model)
     trunk = torch.compile(trunk, dynamic=True) if compiled else trunk
     table = torch.from_numpy(meanings.table()).to(device)
-    batches, held = (Batches(s, tokenizer, recipe.batch, recipe.rest_share, recipe.seed) for s in (stream, held_out))
+    batches, held = (Batches(s, tokenizer, recipe.batch, recipe.rest_share, recipe.seed, first) for s in (stream, held_out))
     log = (folder / "log.jsonl").open("a", encoding="utf-8")
     begin, began_at, losses = time.time(), tokens, []
     total = recipe.million_tokens * 1e6
