@@ -91,6 +91,37 @@ def scoreboard(options: argparse.Namespace) -> int:
     return 0
 
 
+def experiments(options: argparse.Namespace) -> int:
+    """Recompute the claims' experiments, write each as it is done, and say where they differ from the stored results."""
+    from helpers.claims import CLAIMS, ClaimError, claim
+
+    try:
+        chosen = [claim(number) for number in options.only] if options.only else CLAIMS
+    except ClaimError as error:
+        print(error, file=sys.stderr)
+        return 2
+    file: Path = options.json
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part, records, apart = file.with_name(file.name + ".part"), {}, 0
+    for found in chosen:
+        print(f"{found.number}. {found.says}", flush=True)
+        record = found.recompute(lambda line: print(f"   {line}", flush=True))
+        records[found.file.stem] = record.as_json()
+        part.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+        part.replace(file)
+        if options.store:
+            found.file.parent.mkdir(parents=True, exist_ok=True)
+            found.file.write_text(json.dumps(record.as_json(), indent=1) + "\n", encoding="utf-8")
+        elif found.file.exists():
+            differing = found.differences(found.stored(), record)
+            apart += bool(differing)
+            for line in differing:
+                print(f"   differs: {line}")
+        print(f"   {found.verdict(record)}, {record.seconds:.0f} s", flush=True)
+    print(f"Written to {file}")
+    return 1 if apart else 0
+
+
 def table(arms: dict[str, dict[str, dict[str, float]]]) -> str:
     """Return the scoreboard as text: a metric a row, an arm a column, each mean with its 95 % interval."""
     metrics = dict.fromkeys(metric for found in arms.values() for metric in found)
@@ -132,6 +163,12 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("scoreboard", help="measure all five bots on the held-out tickets")
     command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the numbers")
     command.set_defaults(command=scoreboard)
+
+    command = commands.add_parser("experiments", help="recompute the experiments behind the twelve claims; 1: one differs from its stored result")
+    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the numbers, one object an experiment")
+    command.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of the claims (default: all twelve, about 45 minutes)")
+    command.add_argument("--store", action="store_true", help="also put them into data/experiments, where the notebooks read them")
+    command.set_defaults(command=experiments)
     return parser
 
 

@@ -91,7 +91,7 @@ class SupportBot:
         begin = time.perf_counter()
         found = self.help_center.search_all(questions, self.k) if self.help_center else [[]] * len(questions)
         messages = [
-            with_passages(question, [(p.heading, p.text) for p in passages]) if self.help_center else question
+            with_passages(question, [(p.heading, p.text) for p in passages]) if passages else question
             for question, passages in zip(questions, found, strict=True)
         ]
         texts = self.chain.batch([{"message": message} for message in messages])

@@ -15,6 +15,8 @@ NOTEBOOKS = {
     "02_lora_fine_tune": ("count-lora", "what-teaches-what"),
     "03_hybrid": ("read-the-square", "blind-adapter"),
     "04_which_one": ("two-cases", "price-change"),
+    "05_knowledge_claims": ("carried-or-not", "update-budget"),
+    "06_behaviour_claims": ("missing-arm", "first-router"),
 }
 
 
@@ -263,6 +265,8 @@ def read_the_square() -> Exercise:
     )
 
 
+YES_NO = {"yes": ("yes", "y", "true", "carried"), "no": ("no", "n", "false", "not carried")}
+ROUTERS = {"LoRA": TOOLS["lora"], "logistic regression": ("logistic regression", "logistic", "lr", "regression"), "RAG": TOOLS["rag"]}
 CHANGES = {
     "falls": ("falls", "fall", "lower", "down", "drops", "worse", "less"),
     "stays": ("stays", "stay", "same", "unchanged", "stays the same", "equal", "no change"),
@@ -338,6 +342,64 @@ def price_change() -> Exercise:
     )
 
 
+def carried_or_not() -> Exercise:
+    """Notebook 05: which sentences do the numbers carry?"""
+    right = {"a": "yes", "b": "no", "c": "no"}
+    return Exercise(
+        "Do the numbers carry the sentence, yes or no? Answer {'a': 'yes' or 'no', 'b': ..., 'c': ...}.\n"
+        "a) 'RAG is right more often than the base bot.' Difference 0.78 [0.70, 0.85], n = 120, p < 0.001.\n"
+        "b) 'Two passages are better than one.' Difference 0.04 [-0.03, 0.11], n = 120, p = 0.23.\n"
+        "c) 'The bot abstains on more than 0.80 of what is not covered.' 0.88 [0.62, 1.00], n = 8.",
+        "Look at the whole interval, not at the mean: does all of it lie on the side that the sentence needs?",
+        "a: yes, the whole interval lies above 0. b: no, it holds 0. c: no, it reaches down to 0.62; eight questions are too few.",
+        lambda answer: compared(answer, right, YES_NO),
+    )
+
+
+def update_budget() -> Exercise:
+    """Notebook 05: from how many updates on does RAG cost less?"""
+
+    def problem(answer: object) -> str:
+        value = number(answer)
+        if value is None:
+            return "A number is needed; this is none."
+        if value == 5:
+            return ""
+        return "That many updates cost less by training." if value < 5 else "RAG is cheaper already with fewer updates. Divide what reading costs a month by what one training costs."
+
+    return Exercise(
+        "Reading the passages takes 1e12 operations a question, and there are 10,000 questions a month. One training takes 2e15 operations; a sync costs next to nothing. "
+        "From how many updates a month on does fine-tuning cost as much as RAG? Answer with a number.",
+        "RAG pays with every question, fine-tuning with every update. When are the two sums equal?",
+        "5: 10,000 x 1e12 = 1e16 operations a month for reading, and 1e16 / 2e15 = 5 trainings.",
+        problem,
+    )
+
+
+def missing_arm() -> Exercise:
+    """Notebook 06: which control is missing?"""
+    right = {"a": "prompt", "b": "base", "c": "rag"}
+    return Exercise(
+        "Each claim lacks an arm. Which one? Answer {'a': ..., 'b': ..., 'c': ...} with base, prompt, rag, lora or hybrid.\n"
+        "a) 'Fine-tuning taught our bot to write JSON: before, hardly a reply was valid.' Nobody told the bot before to write JSON.\n"
+        "b) 'With retrieval 0.84 of the answers are right, so the model needs retrieval.' Nobody asked the model without it.\n"
+        "c) 'The hybrid gets 0.71 of today's facts right, so the adapter does not harm reading.' Nobody read without the adapter.",
+        "Ask of each: what would the same bot have done without the tool that gets the praise?",
+        "a: prompt only (the cheapest way to ask for a format). b: the base bot (what it knows already). c: RAG (the same passages without the adapter).",
+        lambda answer: compared(answer, right, TOOLS),
+    )
+
+
+def first_router() -> Exercise:
+    """Notebook 06: which router first?"""
+    return Exercise(
+        "You have 300 labelled tickets and need nothing but the right queue. What do you try first: 'LoRA', 'logistic regression' or 'RAG'?",
+        "Look at the curve of claim 11, and at what each point of it costs to train.",
+        "'logistic regression', on sentence vectors: it trains in a second, and the curve says how much a fine-tuned model would add.",
+        lambda answer: "" if meant(answer, ROUTERS) == "logistic regression" else "Which one trains in a second, and how much would the others add?",
+    )
+
+
 _EXERCISES: dict[str, Callable[..., Exercise]] = {
     "diagnose-three": diagnose_three,
     "one-line-rule": one_line_rule,
@@ -350,4 +412,8 @@ _EXERCISES: dict[str, Callable[..., Exercise]] = {
     "blind-adapter": blind_adapter,
     "two-cases": two_cases,
     "price-change": price_change,
+    "carried-or-not": carried_or_not,
+    "update-budget": update_budget,
+    "missing-arm": missing_arm,
+    "first-router": first_router,
 }

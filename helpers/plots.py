@@ -140,6 +140,67 @@ def before_after(rows: Mapping[str, tuple[float, float]], labels: tuple[str, str
     return chart
 
 
+def intervals(rows: Mapping[str, Estimate]) -> Chart:
+    """Draw means with their 95 % intervals, one row each, the numbers beside them.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    if not rows:
+        raise ValueError("No rows to draw. Give a dictionary of name -> Estimate.")
+    with matplotlib.rc_context(STYLE):
+        chart = Chart(figsize=(8, 0.36 * len(rows) + 1), layout="constrained")
+        axes = chart.subplots()
+        for place, found in enumerate(rows.values()):
+            axes.plot([found.low, found.high], [place, place], color=BLUE, linewidth=2)
+            axes.plot(found.value, place, color=BLUE, marker="o", markersize=8)
+        share = all(0 <= found.low and found.high <= 1 for found in rows.values())
+        axes.set(xlabel="share, with 95 % interval" if share else "mean, with 95 % interval", ylim=(len(rows) - 0.5, -0.5))
+        if share:
+            axes.set_xlim(-0.03, 1.03)
+        axes.set_yticks(range(len(rows)), list(rows))
+        numbers = axes.secondary_yaxis("right")
+        numbers.set_yticks(range(len(rows)), [f"{found.value:.2f}" for found in rows.values()])
+        numbers.tick_params(length=0)
+        numbers.spines["right"].set_visible(False)
+    chart.description = f"Means with 95 % intervals. {'; '.join(f'{name}: {found}' for name, found in rows.items())}."
+    return chart
+
+
+def curves(series: Mapping[str, Mapping[float, Estimate]], xlabel: str, ylabel: str = "share of tickets", logarithmic: bool = False) -> Chart:
+    """Draw lines over a number, each point with its 95 % interval and value.
+
+    Args:
+        series: name -> {x: estimate}.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    if not series:
+        raise ValueError("No lines to draw. Give a dictionary of name -> {x: Estimate}.")
+    looks = list(ARM_LOOKS.values())[2:] + [(ORANGE, "s")]
+    with matplotlib.rc_context(STYLE):
+        chart = Chart(figsize=(8, 4), layout="constrained")
+        axes = chart.subplots()
+        for (name, points), (colour, marker) in zip(series.items(), looks, strict=False):
+            places, found = list(points), list(points.values())
+            lengths = [[e.value - e.low for e in found], [e.high - e.value for e in found]]
+            axes.errorbar(places, [e.value for e in found], yerr=lengths, color=colour, marker=marker, markersize=7, capsize=3, label=name)
+            for place, estimate in points.items():
+                axes.annotate(f"{estimate.value:.2f}", (place, estimate.value), xytext=(6, 5), textcoords="offset points", fontsize=9, color=colour)
+        ticks = sorted({place for points in series.values() for place in points})
+        if logarithmic:
+            axes.set_xscale("log")
+        axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.margins(x=0.08)
+        axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(-0.03, 1.08))
+        axes.legend(loc="best", frameon=False)
+    described = [f"{name}: {', '.join(f'{estimate} at {place:,g}' for place, estimate in points.items())}" for name, points in series.items()]
+    chart.description = f"{ylabel.capitalize()} over {xlabel}, with 95 % intervals. {'; '.join(described)}."
+    return chart
+
+
 def _dot(axes: Axes, row: int, arm: str, found: Estimate) -> None:
     colour, marker = ARM_LOOKS[arm]
     axes.plot([found.low, found.high], [row, row], color=colour, linewidth=2)

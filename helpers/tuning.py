@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import filelock
@@ -119,14 +119,53 @@ def train_adapter(
     Raises:
         TuningError: there is nothing to train on, or ``folder`` holds something other than an adapter.
     """
-    if not conversations:
-        raise TuningError("There are no conversations to train on. Load some with load_conversations().")
-    folder = Path(folder)
-    if folder.exists() and not (folder / "adapter_config.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise TuningError(f"{folder} holds something other than an adapter, which training would delete. Name a new folder.")
-    tokenizer = load_tokenizer(llm_name())
+    folder = _free(folder, "adapter_config.json")
     set_seed(settings.seed)
     model = add_adapter(new_model(), settings)
+    report = _fit(model, conversations, folder, settings, progress)
+    _save_whole(model, folder, settings)
+    return _reported(report, folder / "adapter_model.safetensors")
+
+
+def full_fine_tune(
+    conversations: Sequence[Conversation],
+    folder: str | Path,
+    settings: LoraSettings = LoraSettings(learning_rate=5e-4),
+    progress: Progress | None = None,
+) -> TrainingReport:
+    """Train *all* weights on ``conversations`` and save the whole model to ``folder``, to compare LoRA with.
+
+    Rank and alpha of ``settings`` do not matter here; all weights want a smaller learning rate.
+
+    Raises:
+        TuningError: there is nothing to train on, or ``folder`` holds something other than a model.
+    """
+    folder = _free(folder, "config.json")
+    set_seed(settings.seed)
+    model = new_model().train()
+    report = _fit(model, conversations, folder, settings, progress)
+    part = _part(folder)
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(part)
+    load_tokenizer(llm_name()).save_pretrained(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+    return _reported(report, folder / "model.safetensors")
+
+
+def _free(folder: str | Path, mark: str) -> Path:
+    """Return ``folder`` if training may write there: nothing is in it, or an earlier result with the file ``mark``."""
+    folder = Path(folder)
+    if folder.exists() and not (folder / mark).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TuningError(f"{folder} holds something other than an adapter, which training would delete. Name a new folder.")
+    return folder
+
+
+def _fit(model: torch.nn.Module, conversations: Sequence[Conversation], folder: Path, settings: LoraSettings, progress: Progress | None) -> TrainingReport:
+    """Train what can be trained in ``model``."""
+    if not conversations:
+        raise TuningError("There are no conversations to train on. Load some with load_conversations().")
+    tokenizer = load_tokenizer(llm_name())
     trained, everything = count_parameters(model)
     losses: list[float] = []
     trainer = Trainer(
@@ -153,11 +192,13 @@ def train_adapter(
     trainer.remove_callback(PrinterCallback)
     begin = time.perf_counter()
     trainer.train()
-    seconds = time.perf_counter() - begin
-    _save_whole(model, folder, settings)
-    size = (folder / "adapter_model.safetensors").stat().st_size
-    report = TrainingReport(folder, tuple(losses), seconds, trained, everything, size)
-    (folder / REPORT).write_text(json.dumps(asdict(report), default=str), encoding="utf-8")
+    return TrainingReport(folder, tuple(losses), time.perf_counter() - begin, trained, everything, 0)
+
+
+def _reported(report: TrainingReport, weights: Path) -> TrainingReport:
+    """Add the size on disk and keep the report beside the weights."""
+    report = replace(report, bytes=weights.stat().st_size)
+    (report.folder / REPORT).write_text(json.dumps(asdict(report), default=str), encoding="utf-8")
     return report
 
 

@@ -6,6 +6,7 @@ import random
 
 import pytest
 import torch
+from fakes import reply
 
 from helpers.base_model import companies as companies_module
 from helpers.base_model import stream as stream_module
@@ -13,12 +14,14 @@ from helpers.base_model import train as train_module
 from helpers.base_model.companies import parse
 from helpers.base_model.slots import SLOT, WORDS, draw, fill, words
 from helpers.base_model.batches import BEGINNING, POOL, Batches
+from helpers.base_model.evaluate import strange_words
 from helpers.base_model.losses import CHOOSING_HEAD, LIKENESS_HEAD, Trunk, choice_scores, likeness_scores, losses_of
 from helpers.base_model.meaning import WIDTH, Meanings
 from helpers.base_model.stream import Stream, choose_passages
 from helpers.base_model.tokenizer import save
 from helpers.base_model.tokenizer import train as train_tokenizer
 from helpers.base_model.train import Recipe, build_model
+from helpers.knowledge import Passage
 
 PROSE = ["The gardener waters the young plants early every morning.", "A quiet engine helps everybody sleep on the train.", "Nobody remembers where the second ladder was stored."]
 RECIPE = Recipe(hidden=32, layers=1, heads=2, vocabulary=900, batch=4, million_tokens=0.012, warmup_steps=4, embedder_start=False)
@@ -71,6 +74,25 @@ def test_every_slot_is_known(companies):
             assert "{" not in SLOT.sub("", text) and "}" not in SLOT.sub("", text), (company.name, text)
     with pytest.raises(KeyError):
         draw("nonsense", rng)
+
+
+def test_values_come_in_many_currencies_spellings_and_alphabets():
+    rng = random.Random(0)
+    money = " ".join(draw("money", rng) for _ in range(400))
+    assert all(sign in money for sign in ("$", "£", "€", "kr", "CHF", "EUR", "pounds"))
+    names = " ".join(draw("name", rng) for _ in range(400))
+    assert not names.isascii() and any(word[1:] != word[1:].lower() for word in names.split())
+    for kind in ("email", "web"):
+        assert all(draw(kind, rng).isascii() and " " not in draw(kind, rng) for _ in range(400)), kind
+    word = stream_module.splice("harbour", "lantern", rng)
+    assert word.startswith("ha") and word.endswith("rn")
+
+
+def test_a_garbled_copy_is_noticed_and_a_good_one_is_not():
+    shown = (Passage("A single ticket to Tesk costs £8.40 for an adult.", "fares", "Fares", "Fares", 0.9),)
+    assert strange_words(reply("[1] A single ticket to Tesk costs £8.40 for an adult.", shown)) == []
+    assert strange_words(reply("[1] A single ticket to Teskholf costs sitsk.", shown)) == ["teskholf", "sitsk"]
+    assert strange_words(reply("I do not know.", shown)) == []
 
 
 def test_no_word_of_the_word_lists_is_lost():

@@ -1,11 +1,14 @@
 """``python -m helpers``: replies on stdout, every error one clear line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from helpers.__main__ import main, table
+from helpers.claims import Claim, claim
+from helpers.scoring import Estimate
 
 
 def test_ask_prints_the_reply_and_what_it_cites(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -69,6 +72,21 @@ def test_a_failed_scoreboard_keeps_the_last_one(tmp_path: Path, monkeypatch: pyt
     assert main(["scoreboard", "--json", str(file)]) == 2
     assert file.read_text(encoding="utf-8") == "{}"
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_experiments_are_written_one_by_one_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    stored = {number: claim(number).stored() for number in (3, 4)}
+    moved = {name: Estimate(0.9, 0.9, 0.9, e.n) for name, e in stored[4].outcome.measures.items()}
+    again = {3: stored[3], 4: replace(stored[4], outcome=replace(stored[4].outcome, measures=moved))}
+    monkeypatch.setattr(Claim, "recompute", lambda self, report: again[self.number])
+    file = tmp_path / "out.json"
+    assert main(["experiments", "--json", str(file), "--only", "3"]) == 0
+    assert json.loads(file.read_text(encoding="utf-8")) == {"03_freshness": stored[3].as_json()}
+    assert "differs" not in capsys.readouterr().out
+    assert main(["experiments", "--json", str(file), "--only", "3", "4"]) == 1
+    assert "differs: facts in an unseen wording, RAG" in capsys.readouterr().out
+    assert list(json.loads(file.read_text(encoding="utf-8"))) == ["03_freshness", "04_taught_facts"]
+    assert main(["experiments", "--json", str(file), "--only", "99"]) == 2
 
 
 def test_table_marks_a_metric_that_an_arm_does_not_have():

@@ -48,6 +48,10 @@ RIGHT = {
     "blind-adapter": [{"facts": "falls", "voice": "stays"}, ["Lower", "same"]],
     "two-cases": [{"canteen": "rag", "summaries": "fine-tuned"}, "RAG, LoRA"],
     "price-change": [["rag", "hybrid"], "hybrid, RAG", {"RAG", "Hybrid"}, "rag and hybrid"],
+    "carried-or-not": [{"a": "yes", "b": "no", "c": "No"}, "yes, no, no", ["Y", "n", "n"]],
+    "update-budget": [5, "5", 5.0],
+    "missing-arm": [{"a": "prompt", "b": "base", "c": "rag"}, "prompt only, base bot, RAG"],
+    "first-router": ["logistic regression", "Logistic Regression", "LR"],
 }
 WRONG = {
     "diagnose-three": [
@@ -94,6 +98,10 @@ WRONG = {
         ([], "a list of arms"),
         (3, "a list of arms"),
     ],
+    "carried-or-not": [({"a": "no", "b": "no", "c": "no"}, "a is not no"), ("yes, yes, yes", "b is not yes. c is not yes"), ("perhaps", "Expected 3")],
+    "update-budget": [(4, "less by training"), (50, "already with fewer"), ("many", "is none")],
+    "missing-arm": [({"a": "base", "b": "base", "c": "rag"}, "a is not base"), ("prompt", "Expected 3")],
+    "first-router": [("LoRA", "trains in a second"), ("a person", "trains in a second")],
 }
 CASES_RIGHT = [(name, answer) for name, answers in RIGHT.items() for answer in answers]
 CASES_WRONG = [(name, *case) for name, cases in WRONG.items() for case in cases]

@@ -14,7 +14,7 @@ from nbval.plugin import find_comment_markers, metadata_tags
 from helpers.paths import ROOT
 
 FOLDER = ROOT / "notebooks"
-NOTEBOOKS = ("00_two_bots", "01_rag_pipeline", "02_lora_fine_tune", "03_hybrid", "04_which_one")
+NOTEBOOKS = ("00_two_bots", "01_rag_pipeline", "02_lora_fine_tune", "03_hybrid", "04_which_one", "05_knowledge_claims", "06_behaviour_claims")
 LARGEST_BUDGET = 15
 MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(")
 HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
@@ -47,7 +47,7 @@ def without_alt_text(text: str) -> list[str]:
     return empty + [tag for tag in HTML_IMAGE.findall(text) if not ALT.search(tag)]
 
 
-def test_the_folder_holds_the_five_notebooks():
+def test_the_folder_holds_the_five_notebooks_and_the_appendix():
     assert tuple(path.stem for path in sorted(FOLDER.glob("*.ipynb"))) == NOTEBOOKS
 
 

@@ -8,7 +8,7 @@ from fixtures import llm, llm_folder, own_workspace  # noqa: F401
 
 from helpers import tuning
 from helpers.models import load_model, load_tokenizer, new_model
-from helpers.tuning import IGNORED, LoraSettings, TuningError, add_adapter, count_parameters, encode, load_conversations, train_adapter
+from helpers.tuning import IGNORED, LoraSettings, TuningError, add_adapter, count_parameters, encode, full_fine_tune, load_conversations, train_adapter
 
 CONVERSATION = [
     {"role": "system", "content": "Be kind."},
@@ -62,6 +62,15 @@ def test_training_lowers_the_loss_and_saves_a_small_adapter(llm, tmp_path):  # n
     ids = torch.tensor([encode(CONVERSATION, load_tokenizer(str(llm)))["input_ids"]])
     with torch.no_grad():
         assert not torch.allclose(load_model(report.folder)(input_ids=ids).logits, load_model()(input_ids=ids).logits)
+
+
+def test_full_fine_tuning_trains_every_weight_and_saves_a_whole_model(llm, tmp_path):  # noqa: F811
+    report = full_fine_tune([CONVERSATION] * 4, tmp_path / "full", LoraSettings(epochs=4, learning_rate=1e-2, batch_size=4))
+    assert report.trained_parameters == report.all_parameters and report.losses[-1] < report.losses[0]
+    before, after = new_model().state_dict(), new_model(str(tmp_path / "full")).state_dict()
+    assert before.keys() == after.keys() and any(not torch.equal(before[name], after[name]) for name in before)
+    with pytest.raises(TuningError, match="something other"):
+        full_fine_tune([CONVERSATION], tmp_path)
 
 
 def test_the_seed_decides_the_adapter(llm, tmp_path):  # noqa: F811

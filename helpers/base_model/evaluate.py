@@ -5,17 +5,23 @@ quotes: reading with the real retriever, passages that contradict the memory,
 remembering the first edition, saying that it does not know, and never escalating.
 """
 
+import argparse
 import json
 import random
+import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
+from helpers.base_model.slots import draw
 from helpers.base_model.stream import other_value
 from helpers.bots import PASSAGES, Reply, SupportBot
 from helpers.knowledge import HelpCenter
-from helpers.paths import HELP_CENTER, ROOT, workspace
+from helpers.paths import DATA, HELP_CENTER, PRETRAINING, ROOT, workspace
 from helpers.scenarios import current_help_center, load_facts, load_tickets, read_lines
 from helpers.scoring import Estimate, abstains, estimate, value_present
+from helpers.tuning import course_adapter
 
 SUITES = ROOT / "tests" / "suites"
 
@@ -55,7 +61,25 @@ def reading(help_center: HelpCenter, questions: list[SuiteQuestion], k: int, ada
         "citation right": estimate([any(_supports(p, q) for p in r.citations) for q, r in answered]),
         "abstains, nothing answers": estimate([abstains(r) for q, r in pairs if not q.value]),
         "abstains needlessly": estimate([abstains(r) for q, r in answerable]),
+        "garbled": estimate([bool(strange_words(r)) for _, r in pairs]),
     }
+
+
+WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+
+
+@cache
+def ordinary_words() -> frozenset[str]:
+    """Return the words of every text that the course has, apart from held-out tickets and suites: what the model may say unasked."""
+    sources = [*HELP_CENTER.glob("*/*.md"), *PRETRAINING.glob("**/*.txt"), *(DATA / "conversations").glob("*.jsonl"), DATA / "voice.md", DATA / "escalation_policy.md"]
+    return frozenset(word for path in sources for word in WORD.findall(path.read_text(encoding="utf-8").lower()))
+
+
+def strange_words(reply: Reply) -> list[str]:
+    """Return the words of a reply that stand in no passage, not in the question and in no text of the course: garbled copies."""
+    shown = " ".join([reply.question, *(f"{p.text} {p.heading} {p.title}" for p in reply.passages)]).lower()
+    known = set(WORD.findall(shown)) | ordinary_words()
+    return [word for word in WORD.findall(reply.text.lower()) if word not in known]
 
 
 def remembering() -> dict[str, Estimate]:
@@ -65,25 +89,27 @@ def remembering() -> dict[str, Estimate]:
     return {"first edition remembered": estimate([value_present(t.facts[0].first, r.text) for t, r in zip(tickets, replies, strict=True)])}
 
 
-def overruled(edition: str, seed: int = 0) -> dict[str, Estimate]:
+def overruled(edition: str, seed: int = 0, new_value: Callable[[str, random.Random], str] = other_value, count: int | None = None) -> dict[str, Estimate]:
     """Score replies where the passage holds a value that no edition ever had.
 
-    Every fact of ``edition`` gets another value in its article (the first one, of
+    Every fact of ``edition``, or a random ``count`` of them, gets another value in its article (the first one, of
     two that share a sentence); the questions are the facts' own. For the first
     edition the model remembers otherwise.
     """
     rng = random.Random(f"{edition}-{seed}")
     help_center = HelpCenter.from_folder(HELP_CENTER / edition)
     facts = [(f, *((f.first, f.first_sentence) if edition == "first" else (f.current, f.current_sentence))) for f in load_facts().values()]
+    if count is not None:
+        rng.shuffle(facts)
     articles, asked, values = dict(help_center.articles), [], []
     for fact, value, sentence in facts:
         article = articles.get(fact.article)
-        if value and fact.questions and sentence in article.text:
-            other = other_value(value, rng)
+        if value and fact.questions and sentence in article.text and (count is None or len(asked) < count):
+            other = new_value(value, rng)
             articles[fact.article] = replace(article, text=article.text.replace(sentence, sentence.replace(value, other)))
             asked.append(rng.choice(fact.questions))
             values.append(other)
-    edited = HelpCenter(articles, workspace() / "indexes" / f"overruled-{edition}-{seed}")
+    edited = HelpCenter(articles, workspace() / "indexes" / f"overruled-{edition}-{seed}-{count}")
     edited.sync()
     replies = SupportBot(help_center=edited).ask_all(asked)
     shown = [(v, r) for v, r in zip(values, replies, strict=True) if any(value_present(v, p.text) for p in r.passages)]
@@ -100,12 +126,30 @@ def escalating(help_center: HelpCenter) -> dict[str, Estimate]:
     return {"escalates without an adapter": estimate([r.escalated for r in replies])}
 
 
+def live_edits(count: int = 50, seed: int = 0) -> dict[str, Estimate]:
+    """Score replies after ``count`` values of today's articles became odd numbers, invented names and new addresses."""
+
+    def odd_value(value: str, rng: random.Random) -> str:
+        changed = re.sub(r"\d+", lambda match: str(rng.randint(10 ** (len(match[0]) - 1), 10 ** len(match[0]) - 1) | 1), value)
+        return changed if changed != value else draw(rng.choice(("name", "address", "email")) if "@" not in value else "email", rng)
+
+    found = overruled("current", seed, odd_value, count)
+    return {name.replace("current edition with other values", "live edits"): score for name, score in found.items()}
+
+
 def main(k: int = PASSAGES) -> None:
-    """Print every score as a Markdown table and as JSON."""
+    """Print every score as a Markdown table and as JSON; with ``--hybrid`` also reading with the course's adapter."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--hybrid", action="store_true", help="also read with the course's adapter, trained at first use")
+    adapter = course_adapter() if parser.parse_args().hybrid else None
     help_center, questions = fernhollow()
-    rows = {"Fernhollow": {**reading(help_center, questions, k), **overruled("first"), **overruled("current"), **remembering(), **escalating(help_center)}}
-    for folder in sorted(SUITES.glob("*/")):
-        rows[folder.name] = reading(*load_suite(folder), k)
+    rows = {"Fernhollow": {**reading(help_center, questions, k), **overruled("first"), **overruled("current"), **live_edits(), **remembering(), **escalating(help_center)}}
+    suites = {"Fernhollow": (help_center, questions)} | {folder.name: load_suite(folder) for folder in sorted(SUITES.glob("*/"))}
+    for name, suite in suites.items():
+        if name not in rows:
+            rows[name] = reading(*suite, k)
+        if adapter:
+            rows[f"{name}, hybrid"] = reading(*suite, k, adapter)
     for suite, scores in rows.items():
         for name, score in scores.items():
             print(f"| {suite} | {name} | {score} |")

@@ -18,13 +18,22 @@ OPEN = """() => {
 RUN_CELL = """async text => {
   const {content: notebook, context} = window.jupyterapp.shell.currentWidget;
   await context.sessionContext.ready;
-  const index = notebook.widgets.findIndex(cell => cell.model.type === 'code' && cell.model.sharedModel.source.includes(text));
+  const find = fits => notebook.widgets.findIndex(cell => cell.model.type === 'code' && fits(cell.model.sharedModel.source));
+  const whole = find(source => source === text), index = whole < 0 ? find(source => source.includes(text)) : whole;
   if (index < 0) throw new Error(`no code cell holds ${text}`);
   notebook.activeCellIndex = index;
   notebook.deselectAll();
   await window.jupyterapp.commands.execute('notebook:run-cell');
   await notebook.scrollToItem(index, 'start');
   return index;
+}"""
+RUN_ALL = """async () => {
+  const {content: notebook, context} = window.jupyterapp.shell.currentWidget;
+  await context.sessionContext.ready;
+  await window.jupyterapp.commands.execute('notebook:run-all-cells');
+  const cells = notebook.widgets.map(cell => cell.model).filter(model => model.type === 'code');
+  const red = cells.flatMap(model => model.outputs.toJSON()).filter(output => output.output_type === 'error');
+  return {cells: cells.length, ran: cells.filter(model => model.executionCount > 0).length, red: red.map(error => `${error.ename}: ${error.evalue}`)};
 }"""
 RUN_CODE = """async code => {
   const {context} = window.jupyterapp.shell.currentWidget;
@@ -86,7 +95,7 @@ class NotebookPage:
         page.wait_for_function(OPEN, timeout=STARTS)
 
     def run(self, *texts: str) -> Locator:
-        """Run the first code cell that holds each text, one after the other; return the output of the last.
+        """Run the code cell that is each text, or the first that holds it, one after the other; return the output of the last.
 
         Raises:
             AssertionError: a cell turned red.
@@ -96,6 +105,10 @@ class NotebookPage:
             output = self.page.locator(f'.jp-Cell[data-windowed-list-index="{index}"] .jp-OutputArea')
             expect(output.locator('[data-mime-type="application/vnd.jupyter.error"]')).to_have_count(0)
         return output
+
+    def run_all(self) -> dict:
+        """Run the notebook from top to bottom; return how many cells of code it has, how many ran, and the errors."""
+        return self.page.evaluate(RUN_ALL)
 
     def lab(self, *texts: str) -> Locator:
         """Run cells, of which the last shows a lab; return the lab."""

@@ -13,6 +13,7 @@ from notebook_page import NotebookPage, Opener, Server, Viewport, expect_chosen,
 from playwright.sync_api import Locator, expect
 
 from helpers.decisions import BRANCHES, QUESTIONS, walk
+from helpers.exercises import NOTEBOOKS as EXERCISES
 from helpers.scenarios import ARM_NAMES, SCENARIOS, TICKETS, load_tickets, read_lines
 from helpers.toggle import FIRST
 
@@ -56,6 +57,17 @@ def open_predictions(notebook: NotebookPage) -> Locator:
 def open_tracer(notebook: NotebookPage) -> Locator:
     notebook.run_code(ANSWERED)
     return notebook.lab("tracer = FailureTracer(")
+
+
+def open_recompute(notebook: NotebookPage) -> Locator:
+    """The experiment itself is not run: its stored result comes back at once."""
+    notebook.run_code("from helpers.claims import Claim, claim\nClaim.recompute = lambda self, report: self.stored()\nsquare, prompting, lighter, records, routing, hybrid = map(claim, (1, 2, 7, 10, 11, 12))")
+    return notebook.lab("lab = Recompute([square")
+
+
+def open_costs(notebook: NotebookPage) -> Locator:
+    notebook.run_code("from helpers.claims import claim\nfound = claim(6).stored()")
+    return notebook.lab("UpdateCosts(found")
 
 
 def open_walk(notebook: NotebookPage) -> Locator:
@@ -324,6 +336,25 @@ def test_an_own_case_is_saved(open_notebook: Opener, server: Server) -> None:
     assert json.loads((server.workspace / "my_case.json").read_text(encoding="utf-8"))["branch"] == "rag"
 
 
+# Claims
+
+
+def test_a_claim_is_computed_again_and_compared(open_notebook: Opener) -> None:
+    lab = open_recompute(open_notebook("06_behaviour_claims"))
+    lab.get_by_label("Claim").select_option(index=2)
+    lab.get_by_role("button", name="Compute again").click()
+    expect(lab.locator(".fern-card")).to_contain_text("as stored")
+    expect(lab.locator(".fern-card")).to_contain_text("resolved, LoRA: ")
+
+
+def test_other_assumptions_change_what_updates_cost(open_notebook: Opener) -> None:
+    lab = open_costs(open_notebook("05_knowledge_claims"))
+    for name, number, cheaper in (("Questions a month", "100", "RAG takes less here"), ("Questions a month", "9000000", "Fine-tuning takes less here"), ("Updates a month", "90000", "RAG takes less here")):
+        lab.get_by_label(name).fill(number)
+        lab.get_by_label(name).press("Tab")
+        expect(lab.locator(".fern-card")).to_contain_text(cheaper)
+
+
 # What a learner sees
 
 
@@ -368,6 +399,17 @@ def full_walk(lab: Locator) -> None:
     expect(lab.locator(".fern-card")).to_contain_text(BRANCHES["start"])
 
 
+def full_recompute(lab: Locator) -> None:
+    lab.get_by_role("button", name="Compute again").click()
+    expect(lab.locator(".fern-card")).to_contain_text("as stored")
+
+
+def full_costs(lab: Locator) -> None:
+    lab.get_by_label("Updates a month").fill("123456789")
+    lab.get_by_label("Updates a month").press("Tab")
+    expect(lab.locator(".fern-card")).to_contain_text("RAG takes less here")
+
+
 LABS: dict[str, tuple[str, Callable[[NotebookPage], Locator], Callable[[Locator], None]]] = {
     "toggle": ("00_two_bots", open_toggle, full_toggle),
     "diagnosis": ("00_two_bots", open_quiz, full_quiz),
@@ -375,6 +417,8 @@ LABS: dict[str, tuple[str, Callable[[NotebookPage], Locator], Callable[[Locator]
     "time_machine": ("01_rag_pipeline", open_machine, full_machine),
     "tracer": ("01_rag_pipeline", open_tracer, full_tracer),
     "decision_walk": ("04_which_one", open_walk, full_walk),
+    "recompute": ("06_behaviour_claims", open_recompute, full_recompute),
+    "costs": ("05_knowledge_claims", open_costs, full_costs),
 }
 
 
@@ -447,3 +491,36 @@ def test_with_an_adapter_the_hybrid_hands_over(open_notebook: Opener) -> None:
     option(lab, "Tool", ARM_NAMES["lora"]).click()
     expect(section(lab, "Passages")).to_contain_text("this bot answers from memory")
     expect(section(lab, "Escalation")).to_contain_text("right: handed to")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_with_an_adapter_every_tool_shows_what_it_can(open_notebook: Opener, scenario: str) -> None:
+    lab = open_toggle(open_notebook("00_two_bots"))
+    option(lab, "Scenario", SCENARIOS[scenario]).click()
+    for arm, name in ARM_NAMES.items():
+        option(lab, "Tool", name).click()
+        reads, behaves = arm in ("rag", "hybrid"), arm in ("lora", "hybrid")
+        expect(section(lab, "Passages")).to_contain_text("[1]" if reads else "this bot answers from memory")
+        if scenario == "facts":
+            expect(section(lab, "Facts")).to_contain_text("✓ right" if reads else "↺ outdated")
+        else:
+            expect(section(lab, "Escalation")).to_contain_text("right: handed to" if behaves else "missed: not handed over")
+
+
+def test_with_an_adapter_the_labs_of_notebook_03_react(open_notebook: Opener) -> None:
+    notebook = open_notebook("03_hybrid")
+    assert notebook.run_all()["red"] == []
+    lab = notebook.lab("ToggleLab(")
+    option(lab, "Tool", ARM_NAMES["hybrid"]).click()
+    expect(section(lab, "Facts")).to_contain_text("✓ right")
+    tracer = notebook.lab("tracer")
+    for bot in ("RAG", "hybrid"):
+        option(tracer, "Bot", bot).click()
+        tracer.locator(".widget-toggle-buttons").filter(has_text="What failed").get_by_role("button").first.click()
+        expect(section(tracer, "Reply")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", [name for name in EXERCISES if name != "03_hybrid"])
+def test_with_an_adapter_a_notebook_runs_from_top_to_bottom(open_notebook: Opener, name: str) -> None:
+    ran = open_notebook(name).run_all()
+    assert ran["red"] == [] and ran["cells"] == ran["ran"] > 10

@@ -1,0 +1,154 @@
+"""Claims about the five arms: the square, the prompt, citations, and what the hybrid costs."""
+
+import random
+import shutil
+from collections.abc import Callable, Sequence
+
+from helpers.bots import CITATION, SupportBot
+from helpers.claims.outcome import Outcome
+from helpers.experiments import without_passages
+from helpers.knowledge import HelpCenter, Passage
+from helpers.paths import DATA, HELP_CENTER, workspace
+from helpers.prompts import with_passages
+from helpers.scenarios import ARMS, Ticket, current_help_center, load_tickets, make_bot, prompt_only
+from helpers.scoreboard import SEEDS, Scores, all_tickets, run_arm, scores
+from helpers.scoring import abstains, fact_right, value_present
+from helpers.tuning import LoraSettings, course_adapter, kept_adapter, load_conversations
+
+Report = Callable[[str], None]
+
+SHOWN = ("facts_current", "facts_stale", "voice", "escalation_recall", "resolved")
+DISTRACTORS = (0, 1, 3, 7)
+PASSAGE_COUNTS = (1, 2, 3, 5)
+CHUNK_SIZES = (60, 400)
+
+
+def square(report: Report) -> Outcome:
+    """Measure five bots on both scenarios, the fine-tuned ones with three seeds."""
+    outcome = Outcome(seeds=SEEDS)
+    tables = {}
+    for arm in ARMS:
+        report(f"{arm} bot ...")
+        tables[arm] = run_arm(arm, all_tickets(), seeds=SEEDS)
+        for metric in SHOWN:
+            outcome.measure(f"{metric}, {arm}", tables[arm][metric])
+    for metric, first, second in (
+        ("facts_current", "rag", "base"),
+        ("facts_current", "lora", "base"),
+        ("voice", "lora", "base"),
+        ("voice", "rag", "base"),
+        ("escalation_recall", "lora", "base"),
+        ("escalation_recall", "rag", "base"),
+        ("resolved", "hybrid", "rag"),
+        ("resolved", "hybrid", "lora"),
+    ):
+        outcome.compare(f"{metric}, {first} minus {second}", tables[first][metric], tables[second][metric])
+    return outcome
+
+
+def prompting(report: Report) -> Outcome:
+    """Measure what words in the prompt can do: rules as a system prompt, and voice and policy as articles in the index."""
+    outcome, tickets = Outcome(), load_tickets("behaviour")
+    folder = _with_the_rules_as_articles()
+    help_center = HelpCenter.from_folder(folder)
+    help_center.sync()
+    bots = {
+        "base": SupportBot(),
+        "prompt": SupportBot(system_prompt=prompt_only()),
+        "rules in the index": SupportBot(help_center=help_center),
+        "prompt and rules in the index": SupportBot(system_prompt=prompt_only(), help_center=help_center),
+        "fine-tuned": make_bot("lora"),
+    }
+    tables = {}
+    for name, bot in bots.items():
+        report(f"{name} ...")
+        tables[name] = scores(bot.ask_all([t.text for t in tickets]), tickets)
+        for metric in ("voice", "escalation_recall", "escalation_false_alarm"):
+            outcome.measure(f"{metric}, {name}", tables[name][metric])
+    for metric in ("voice", "escalation_recall"):
+        outcome.compare(f"{metric}, fine-tuned minus prompt", tables["fine-tuned"][metric], tables["prompt"][metric])
+        outcome.compare(f"{metric}, fine-tuned minus rules in the index", tables["fine-tuned"][metric], tables["rules in the index"][metric])
+        outcome.compare(f"{metric}, prompt minus base", tables["prompt"][metric], tables["base"][metric])
+    return outcome
+
+
+def _with_the_rules_as_articles():
+    folder = workspace() / "claims" / "rules"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(HELP_CENTER / "current", folder)
+    for name in ("voice.md", "escalation_policy.md"):
+        shutil.copy(DATA / name, folder / name)
+    return folder
+
+
+def citing(report: Report) -> Outcome:
+    """Measure whose citations hold, and what a bot without passages cites when it is asked to."""
+    outcome = Outcome()
+    tickets = [*load_tickets("facts"), *(t for t in load_tickets("behaviour") if t.facts)]
+    tables = {}
+    for arm in ("rag", "hybrid", "lora"):
+        report(f"{arm} bot ...")
+        replies = make_bot(arm).ask_all([f"{t.text} Please name the article that says so." for t in tickets] if arm == "lora" else [t.text for t in tickets])
+        tables[arm] = scores(replies, tickets)
+        if arm == "lora":
+            outcome.measure("answers and cites nothing, lora", [float(not abstains(r) and not r.citations) for r in replies])
+            outcome.measure("writes a source mark without a source, lora", [float(CITATION.search(r.text) is not None) for r in replies])
+        else:
+            outcome.measure(f"citation_precision, {arm}", tables[arm]["citation_precision"])
+        outcome.measure(f"citation_recall, {arm}", tables[arm]["citation_recall"])
+    outcome.compare("citation_recall, rag minus lora", tables["rag"]["citation_recall"], tables["lora"]["citation_recall"])
+    return outcome
+
+
+def hybrid_price(report: Report) -> Outcome:
+    """Measure what both tools together gain and cost: reading with an adapter, distractors, k and the size of a passage."""
+    outcome, help_center = Outcome(), current_help_center()
+    facts = load_tickets("facts")
+    tables = {}
+    for arm in ("rag", "lora", "hybrid"):
+        report(f"{arm} bot ...")
+        tables[arm] = run_arm(arm, all_tickets())
+        outcome.measure(f"resolved, {arm}", tables[arm]["resolved"])
+    outcome.compare("resolved, hybrid minus rag", tables["hybrid"]["resolved"], tables["rag"]["resolved"])
+    outcome.compare("resolved, hybrid minus lora", tables["hybrid"]["resolved"], tables["lora"]["resolved"])
+    report("an adapter that never saw a passage ...")
+    blind = kept_adapter("blind", without_passages(load_conversations()), LoraSettings())
+    readers = {"rag": SupportBot(help_center=help_center), "hybrid": SupportBot(help_center=help_center, adapter=True), "blind hybrid": SupportBot(help_center=help_center, adapter=blind)}
+    right = {name: _right(bot, facts) for name, bot in readers.items()}
+    for name in readers:
+        outcome.measure(f"facts, {name}", right[name])
+    outcome.compare("facts, hybrid minus rag", right["hybrid"], right["rag"])
+    outcome.compare("facts, blind hybrid minus hybrid", right["blind hybrid"], right["hybrid"])
+    for count in DISTRACTORS:
+        report(f"{count} distractors ...")
+        messages = _with_distractors(help_center, facts, count)
+        for name in ("rag", "hybrid"):
+            texts = readers[name].chain.batch([{"message": message} for message in messages])
+            outcome.measure(f"facts, {name}, {count} distractors", [float(fact_right(t.facts[0], text)) for t, text in zip(facts, texts, strict=True)])
+    for k in PASSAGE_COUNTS:
+        report(f"k = {k} ...")
+        outcome.measure(f"facts, rag, k = {k}", _right(SupportBot(help_center=help_center, k=k), facts))
+    for size in CHUNK_SIZES:
+        report(f"passages of at most {size} characters ...")
+        cut = HelpCenter.from_folder(HELP_CENTER / "current", chunk_size=size)
+        cut.sync()
+        outcome.measure(f"facts, rag, passages of {size} characters", _right(SupportBot(help_center=cut), facts))
+    return outcome
+
+
+def _right(bot: SupportBot, tickets: Sequence[Ticket]) -> Scores:
+    replies = bot.ask_all([t.text for t in tickets])
+    return {t.id: float(all(fact_right(f, r.text) for f in t.facts)) for t, r in zip(tickets, replies, strict=True)}
+
+
+def _with_distractors(help_center: HelpCenter, tickets: Sequence[Ticket], count: int, seed: int = 0) -> list[str]:
+    """Return each ticket with the passage that answers it, in a random place among the ``count`` nearest that do not."""
+    everything = [Passage(d.metadata["text"], d.metadata["article"], d.metadata["title"], d.metadata["heading"], 0.0) for a in help_center.articles.values() for d in help_center.passages(a)]
+    messages = []
+    for ticket, found in zip(tickets, help_center.search_all([t.text for t in tickets], k=count + 3), strict=True):
+        fact = ticket.facts[0]
+        gold = next(p for p in everything if p.article == fact.article and p.text == fact.current_sentence)
+        shown = [p for p in found if not value_present(fact.current, p.text)][:count]
+        shown.insert(random.Random(f"{seed}-{ticket.id}").randint(0, len(shown)), gold)
+        messages.append(with_passages(ticket.text, [(p.heading, p.text) for p in shown]))
+    return messages
