@@ -179,15 +179,16 @@ def curves(series: Mapping[str, Mapping[float, Estimate]], xlabel: str, ylabel: 
     if not series:
         raise ValueError("No lines to draw. Give a dictionary of name -> {x: Estimate}.")
     looks = list(ARM_LOOKS.values())[2:] + [(ORANGE, "s")]
+    beside = [(6, 5), (6, -13), (-30, 5), (-30, -13)]
     with matplotlib.rc_context(STYLE):
         chart = Chart(figsize=(8, 4), layout="constrained")
         axes = chart.subplots()
-        for (name, points), (colour, marker) in zip(series.items(), looks, strict=False):
+        for (name, points), (colour, marker), place_of_numbers in zip(series.items(), looks, beside, strict=False):
             places, found = list(points), list(points.values())
             lengths = [[e.value - e.low for e in found], [e.high - e.value for e in found]]
             axes.errorbar(places, [e.value for e in found], yerr=lengths, color=colour, marker=marker, markersize=7, capsize=3, label=name)
             for place, estimate in points.items():
-                axes.annotate(f"{estimate.value:.2f}", (place, estimate.value), xytext=(6, 5), textcoords="offset points", fontsize=9, color=colour)
+                axes.annotate(f"{estimate.value:.2f}", (place, estimate.value), xytext=place_of_numbers, textcoords="offset points", fontsize=9, color=colour)
         ticks = sorted({place for points in series.values() for place in points})
         if logarithmic:
             axes.set_xscale("log")

@@ -53,6 +53,12 @@ def test_a_limit_qualifies_and_a_failed_check_refutes() -> None:
     assert verdict([good, bad, limit], found) == NOT_CONFIRMED
 
 
+def test_what_was_expected_beside_the_claim_and_fails_qualifies_it() -> None:
+    good, met, missed = Check("", "a", above=0), Check("", "a", above=0.05, extra=True), Check("", "a", above=0.9, extra=True)
+    assert verdict([good, met], outcome(0.3, 0.1, 0.5)) == CONFIRMED
+    assert verdict([good, missed], outcome(0.3, 0.1, 0.5)) == LIMITED
+
+
 def test_a_comparison_is_paired_by_ticket() -> None:
     found = Outcome()
     found.compare("a minus b", {"x": 1.0, "y": 2 / 3, "only a": 1.0}, {"x": 0.0, "y": 1 / 3})

@@ -24,7 +24,7 @@ CLAIMS = (
         ),
         tuple(f"{metric}, {arm}" for metric in ("facts_current", "voice", "escalation_recall", "resolved") for arm in ("base", "prompt", "rag", "lora", "hybrid")),
         "It would score higher everywhere, and its base bot would sound better. Which tool moves which score would stay.",
-        6.0,
+        4.5,
     ),
     Claim(
         2,
@@ -40,7 +40,7 @@ CLAIMS = (
         ),
         ("voice, base", "voice, prompt", "voice, rules in the index", "voice, prompt and rules in the index", "voice, fine-tuned", "escalation_recall, base", "escalation_recall, prompt", "escalation_recall, rules in the index", "escalation_recall, prompt and rules in the index", "escalation_recall, fine-tuned"),
         "This is the claim that would change most. Large instruct models follow written rules; in one public comparison the prompt won on format (bha6kar/rag-vs-finetune: 100 % against 94 %). Always run the prompt-only arm.",
-        1.5,
+        0.5,
         in_ci=True,
     ),
     Claim(
@@ -58,7 +58,7 @@ CLAIMS = (
         ),
         tuple(f"facts_stale, {step}, {moment} the sync" for step in ("today's edition", "the next edition") for moment in ("before", "after")),
         "Nothing. Freshness comes from the index, whatever reads it. A large model may lean on its memory against the passage, so measure it there too.",
-        1.0,
+        0.5,
         in_ci=True,
     ),
     Claim(
@@ -69,8 +69,8 @@ CLAIMS = (
         "facts in an unseen wording, 16 wordings",
         freshness.teaching_facts,
         (
-            Check("RAG gets more unseen wordings right than an adapter taught with 16.", "facts, RAG minus 16 wordings", above=0),
-            Check("More wordings in training teach a fact better.", "facts, 16 wordings minus 1", above=0),
+            Check("RAG gets more unseen wordings right than an adapter taught with 16.", "facts, RAG minus 16 wordings", above=0, extra=True),
+            Check("More wordings in training teach a fact better.", "facts, 16 wordings minus 1", above=0, extra=True),
             Check("When the facts change again, the adapter gives more old values than RAG.", "facts_stale, 16 wordings minus RAG", above=0),
         ),
         Curve(
@@ -82,8 +82,8 @@ CLAIMS = (
             "wordings of each fact in the training",
             logarithmic=True,
         ),
-        "It learns more of the taught facts. Ovadia et al. 2023 (arXiv 2312.05934) still found RAG ahead of fine-tuning on new facts with 7B models, and gains with the number of paraphrases.",
-        4.0,
+        "Much. Ovadia et al. 2023 (arXiv 2312.05934) found RAG ahead of fine-tuning on new facts with 7B models, and gains with the number of paraphrases. Our model was trained on these very facts, so an adapter only has to replace a value that it finds already.",
+        1.0,
         tolerance=0.1,
     ),
     Claim(
@@ -99,7 +99,7 @@ CLAIMS = (
         ),
         ("says that it does not know, before", "says that it does not know, new facts, after one pass", "says that it does not know, new facts, after three passes", "says that it does not know, known facts, after three passes"),
         "Gekhman et al. 2024 (arXiv 2405.05904) measured the same direction on a large model, and there new facts did more harm than known ones. Our control with known facts shows how much of the harm is the missing \"I do not know\" in the training.",
-        3.0,
+        1.0,
         tolerance=0.15,
     ),
     Claim(
@@ -116,7 +116,7 @@ CLAIMS = (
         ),
         ("seconds to sync 1 article", "seconds to sync 10 articles", "seconds to sync all articles"),
         "The gap grows with the model: training costs 6 operations a parameter and token, and the embedder stays small. The calculator below projects it.",
-        4.0,
+        3.5,
     ),
     Claim(
         7,
@@ -134,7 +134,7 @@ CLAIMS = (
         ),
         ("voice, LoRA", "voice, full", "escalation_recall, LoRA", "escalation_recall, full", "resolved, LoRA", "resolved, full", "facts_current, before", "facts_current, LoRA", "facts_current, full"),
         "There the saving decides whether it can be trained at all: Hu et al. 2021 (arXiv 2106.09685) report 10,000 times fewer trained parameters and a third of the memory on GPT-3. Our model is so small that time and memory differ little.",
-        5.0,
+        4.0,
         tolerance=0.1,
     ),
     Claim(
@@ -151,7 +151,7 @@ CLAIMS = (
         ),
         ("citation_precision, rag", "citation_recall, rag", "citation_precision, hybrid", "citation_recall, hybrid", "citation_recall, lora", "answers and cites nothing, lora", "writes a source mark without a source, lora"),
         "It would not write nothing: asked for a source, large models without retrieval invent plausible ones. Check every citation against the passage, as this score does.",
-        1.5,
+        0.5,
         in_ci=True,
     ),
     Claim(
@@ -176,7 +176,7 @@ CLAIMS = (
             logarithmic=True,
         ),
         "Weights hold more facts, about two bits a parameter at best (Allen-Zhu and Li 2024, arXiv 2404.05405), and each must be seen often. An index grows by a line.",
-        9.0,
+        12.0,
         tolerance=0.1,
     ),
     Claim(
@@ -194,7 +194,7 @@ CLAIMS = (
         ),
         ("valid, prompt", "valid, LoRA", "queue, LoRA", "words, LoRA", "urgent, LoRA", "whole record, LoRA"),
         "A large instruct model writes valid JSON from the prompt alone, and decoding can be held to a schema. What stays is the content of the fields: that needs labels.",
-        1.5,
+        0.5,
         tolerance=0.1,
         in_ci=True,
     ),
@@ -211,8 +211,8 @@ CLAIMS = (
             Check("A logistic regression on sentence vectors names more queues rightly than LoRA.", "right queue, logistic regression minus LoRA", above=0, limit=True),
         ),
         Curve({name: {n: f"macro-F1, {name}, {n} labels" for n in behaviour.LABELS} for name in ("LoRA", "nearest neighbours", "logistic regression")}, "labelled messages", "macro-F1", logarithmic=True),
-        "It would close the gap, for a thousand times the computing. For routing alone, try the simple baseline first; it trains in a second.",
-        6.0,
+        "It may pass the baseline, at far more computing. For routing alone, try the simple baseline first; it trains in a second.",
+        4.0,
         tolerance=0.1,
     ),
     Claim(
@@ -230,7 +230,7 @@ CLAIMS = (
         ),
         Curve({name: {n: f"facts, {name}, {n} distractors" for n in arms.DISTRACTORS} for name in ("rag", "hybrid")}, "passages that do not answer, beside the one that does"),
         "It loses less to distractors. Zhang et al. 2024 (RAFT, arXiv 2403.10131) train with distractors for this reason; tuned without context and then given RAG, their model fell to 4.41 on HotPotQA, against 35.28 with it.",
-        5.0,
+        2.0,
         tolerance=0.1,
     ),
 )

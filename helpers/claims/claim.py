@@ -135,7 +135,7 @@ class Claim:
 
     def conclusion(self, record: Record) -> str:
         """Return as Markdown which sentences the numbers carry, the verdict, and what a larger model would change."""
-        lines = [f"- {SYMBOLS[check.holds(record.outcome)]} {'(limit) ' if check.limit else ''}{check.sentence}" for check in self.checks]
+        lines = [f"- {SYMBOLS[check.holds(record.outcome)]} {'(limit) ' if check.limit else '(expected as well) ' if check.extra else ''}{check.sentence}" for check in self.checks]
         return "\n".join([f"**Claim {self.number}: {self.verdict(record)}.** {self.says}", "", *lines, "", f"*A larger model:* {self.larger}"])
 
     def differences(self, stored: Record, again: Record) -> list[str]:

@@ -33,7 +33,7 @@ class Recompute(widgets.VBox):
         self.record: Record | None = None
         options = [(f"Claim {claim.number}, about {claim.minutes:g} min: {claim.says}", claim.number) for claim in claims]
         self.claim = widgets.Dropdown(description="Claim", options=options, tooltip="With the keyboard: Space opens the list", layout=WIDE, style=LABELLED)
-        self.start = widgets.Button(description="Compute again", tooltip="Run this claim's experiment now", layout={"width": "auto"})
+        self.start = widgets.Button(description="Compute again", tooltip="Run this claim's experiment now", layout={"width": "auto", "align_self": "flex-start"})
         self.card = widgets.HTML(notice_card("The results above are stored. Choose a claim and press the button to compute its numbers again on this machine."), layout=WIDE)
         self.start.on_click(self._run)
         super().__init__([self.claim, self.start, self.card])

@@ -64,8 +64,9 @@ class Check:
 
     The whole interval of ``measure`` must lie above ``above`` or below ``below``.
     A comparison must also be significant by its paired test, unless it shows that
-    two bots are about equal (``equal``). A ``limit`` does not confirm the claim; it
-    says where the claim ends.
+    two bots are about equal (``equal``). A ``limit`` does not confirm the claim: where
+    it holds, the claim ends there. An ``extra`` is expected beside the claim, mostly from
+    the literature: where it does not hold, the claim is confirmed with a limit only.
     """
 
     sentence: str
@@ -74,6 +75,7 @@ class Check:
     below: float | None = None
     equal: bool = False
     limit: bool = False
+    extra: bool = False
 
     def holds(self, outcome: Outcome) -> bool:
         """True if the numbers carry the sentence."""
@@ -88,6 +90,7 @@ class Check:
 
 def verdict(checks: Sequence[Check], outcome: Outcome) -> str:
     """Return what the numbers say about a claim: confirmed, with a limit, or not here."""
-    if not all(check.holds(outcome) for check in checks if not check.limit):
+    if not all(check.holds(outcome) for check in checks if not check.limit and not check.extra):
         return NOT_CONFIRMED
-    return LIMITED if any(check.holds(outcome) for check in checks if check.limit) else CONFIRMED
+    limited = any(check.holds(outcome) if check.limit else not check.holds(outcome) for check in checks if check.limit or check.extra)
+    return LIMITED if limited else CONFIRMED
