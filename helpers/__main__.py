@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.check import report
-from helpers.paths import HELP_CENTER
+from helpers.paths import HELP_CENTER, write_whole
 
 TOOLS = ("prompt", "rag", "lora")
 
@@ -75,19 +75,11 @@ def scoreboard(options: argparse.Namespace) -> int:
     """Measure the five bots, print the table and write it as JSON."""
     from helpers.scoreboard import scoreboard as measure
 
-    file: Path = options.json
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    # A file that cannot be written shows now, not after the measurement.
-    part.touch()
-    try:
-        found = measure()
-        part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    _try_to_write(options.json)
+    found = measure()
+    _write_json(options.json, found)
     print(table(found["arms"]))
-    print(f"Written to {file}")
+    print(f"Written to {options.json}")
     return 0
 
 
@@ -100,26 +92,35 @@ def experiments(options: argparse.Namespace) -> int:
     except ClaimError as error:
         print(error, file=sys.stderr)
         return 2
-    file: Path = options.json
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part, records, apart = file.with_name(file.name + ".part"), {}, 0
+    _try_to_write(options.json)
+    records, apart = {}, 0
     for found in chosen:
         print(f"{found.number}. {found.says}", flush=True)
         record = found.recompute(lambda line: print(f"   {line}", flush=True))
         records[found.file.stem] = record.as_json()
-        part.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-        part.replace(file)
+        _write_json(options.json, records)
         if options.store:
-            found.file.parent.mkdir(parents=True, exist_ok=True)
-            found.file.write_text(json.dumps(record.as_json(), indent=1) + "\n", encoding="utf-8")
+            _write_json(found.file, record.as_json())
         elif found.file.exists():
             differing = found.differences(found.stored(), record)
             apart += bool(differing)
             for line in differing:
                 print(f"   differs: {line}")
         print(f"   {found.verdict(record)}, {record.seconds:.0f} s", flush=True)
-    print(f"Written to {file}")
+    print(f"Written to {options.json}")
     return 1 if apart else 0
+
+
+def _try_to_write(file: Path) -> None:
+    """A file that cannot be written shows now, not after the measurement."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    probe = file.with_suffix(".part")
+    probe.touch()
+    probe.unlink()
+
+
+def _write_json(file: Path, content: dict) -> None:
+    write_whole(file, json.dumps(content, indent=1) + "\n")
 
 
 def table(arms: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -166,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("experiments", help="recompute the experiments behind the twelve claims; 1: one differs from its stored result")
     command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the numbers, one object an experiment")
-    command.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of the claims (default: all twelve, about 45 minutes)")
+    command.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of the claims (default: all twelve, about 32 minutes)")
     command.add_argument("--store", action="store_true", help="also put them into data/experiments, where the notebooks read them")
     command.set_defaults(command=experiments)
     return parser

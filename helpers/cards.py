@@ -176,7 +176,7 @@ def _passages(reply: Reply, ticket: Ticket | None) -> str:
 
 
 def _passage(number: int, passage: Passage, cited: bool, ticket: Ticket | None) -> str:
-    answers = ticket is not None and holds_answer(passage.article, passage.text, ticket)
+    answers = ticket is not None and holds_answer(passage, ticket)
     state = ("✓ cited" if cited else "– found, not cited") + (", holds the answer" if answers else "")
     return (
         f'<details class="{"fern-good" if cited else "fern-neutral"}"><summary>[{number}] {state}: {escape(passage.heading)}</summary>'

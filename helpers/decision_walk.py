@@ -12,7 +12,7 @@ from traitlets import TraitError
 from helpers.cards import BAD, GOOD, notice_card
 from helpers.controls import LABELLED, WIDE, choices, choices_style
 from helpers.decisions import BRANCHES, QUESTIONS, WORKED_EXAMPLES, walk
-from helpers.paths import workspace
+from helpers.paths import workspace, write_whole
 from helpers.scenarios import SCENARIOS
 
 CASE_FILE = "my_case.json"
@@ -80,9 +80,7 @@ class DecisionWalk(widgets.VBox):
         content = {"case": self.case.value, "answers": self.answers, "branch": self.branch}
         try:
             file = workspace() / CASE_FILE
-            part = file.with_suffix(".part")
-            part.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-            os.replace(part, file)
+            write_whole(file, json.dumps(content, indent=1, ensure_ascii=False))
         except (OSError, UnicodeEncodeError) as error:
             self.status.value = notice_card(f"Not saved: {error} Your text is still in the box.", BAD)
             return None

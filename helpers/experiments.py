@@ -10,7 +10,7 @@ from helpers.bots import CITATION, ESCALATION, SupportBot
 from helpers.knowledge import HelpCenter
 from helpers.paths import HELP_CENTER, workspace
 from helpers.scenarios import Fact, Ticket, load_facts, load_tickets
-from helpers.scoreboard import Scores, estimates, scores
+from helpers.scoreboard import Scores, answered, estimates
 from helpers.scoring import Estimate, difference, estimate, fact_right, mcnemar
 from helpers.tuning import Conversation, LoraSettings, Progress, kept_adapter
 
@@ -23,8 +23,7 @@ class ExperimentError(Exception):
 
 def evaluate(bot: SupportBot, tickets: Sequence[Ticket]) -> dict[str, Estimate]:
     """Let ``bot`` answer ``tickets`` and return each metric that applies, with its 95 % interval."""
-    table = scores(bot.ask_all([ticket.text for ticket in tickets]), tickets)
-    return {metric: found for metric, found in estimates(table).items() if found.n}
+    return {metric: found for metric, found in estimates(answered(bot, tickets)).items() if found.n}
 
 
 def facts_right(bot: SupportBot, tickets: Sequence[Ticket]) -> Estimate:

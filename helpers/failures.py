@@ -7,8 +7,8 @@ from helpers.bots import Reply
 from helpers.knowledge import HelpCenter, Passage
 from helpers.prompts import says_unknown
 from helpers.scenarios import Fact, Ticket
-from helpers.scoring import fact_right, fact_stale, resolved, value_present, voice_checks
-from helpers.verdicts import QUEUES
+from helpers.scoring import fact_right, fact_stale, resolved, states, value_present, voice_checks
+from helpers.verdicts import QUEUES, escalation_state
 
 FAILURES = {
     "missed hand-over": "A person should have taken over, and the bot kept the ticket.",
@@ -44,14 +44,13 @@ def failure_kind(reply: Reply, ticket: Ticket, help_center: HelpCenter | None = 
         return "needless hand-over" if reply.escalated else None if says_unknown(reply.text) else "invented an answer"
     if resolved(reply, ticket):
         return None
-    if ticket.escalate and not reply.escalated:
-        return "missed hand-over"
-    if reply.escalated and reply.queue != ticket.escalate:
-        return "wrong queue" if ticket.escalate else "needless hand-over"
+    hand_over = escalation_state(reply, ticket)
+    if hand_over != "right":
+        return {"missed": "missed hand-over", "false alarm": "needless hand-over"}.get(hand_over, hand_over)
     wrong = [fact for fact in ticket.facts if not fact_right(fact, reply.text)]
     if wrong and not reply.passages:
         return "from memory"
-    unseen = next((fact for fact in wrong if not _holding(fact, reply.passages)), None)
+    unseen = next((fact for fact in wrong if not _is_shown(fact, reply)), None)
     if unseen:
         return "not in the help centre" if help_center and not _stands_in(unseen, help_center) else "retrieval missed"
     if any(fact_stale(fact, reply.text) for fact in wrong):
@@ -83,14 +82,14 @@ def _details(kind: str, reply: Reply, ticket: Ticket, help_center: HelpCenter | 
         return f"It was shown {_count(reply.passages)}, none of which answers." if reply.passages else "It answered from memory."
     if kind == "voice":
         return f"Failed: {', '.join(name for name, passed in voice_checks(reply.text).items() if not passed)}."
-    fact = next(fact for fact in ticket.facts if not fact_right(fact, reply.text))
+    wrong = [fact for fact in ticket.facts if not fact_right(fact, reply.text)]
+    fact = next((fact for fact in wrong if not _is_shown(fact, reply)), wrong[0])
     if kind == "from memory":
         said = f"It said {fact.superseded}, which was right once" if fact_stale(fact, reply.text) else "It said something else"
         return f"Today's value is {fact.current}. {said}."
     if kind in ("not in the help centre", "retrieval missed"):
-        fact = next(fact for fact in ticket.facts if not fact_right(fact, reply.text) and not _holding(fact, reply.passages))
         return _where(fact, reply, ticket, help_center)
-    number = 1 + reply.passages.index(_holding(fact, reply.passages)[0])
+    number = next(number for number, passage in enumerate(reply.passages, 1) if states(passage, fact))
     said = {"old value": f"it said {fact.superseded}, from memory", "gave up": "it said that it does not know", "misread": f"it cited {_cited(reply)}"}[kind]
     return f"Passage [{number}] says {fact.current}; {said}."
 
@@ -100,16 +99,16 @@ def _where(fact: Fact, reply: Reply, ticket: Ticket, help_center: HelpCenter | N
     if help_center is None:
         return f"{told}, none of which says {fact.current}."
     found = help_center.search(ticket.text, DEEPEST_RANK)
-    ranks = [rank for rank, passage in enumerate(found, 1) if _holding(fact, [passage])]
-    if ranks:
-        return f"{told}; the one that says {fact.current} is at rank {ranks[0]}."
+    rank = next((rank for rank, passage in enumerate(found, 1) if states(passage, fact)), None)
+    if rank:
+        return f"{told}; the one that says {fact.current} is at rank {rank}."
     if _stands_in(fact, help_center):
         return f"{told}; the one that says {fact.current} is not among the first {DEEPEST_RANK}."
     return f"No sentence of the article {fact.article} says {fact.current}."
 
 
-def _holding(fact: Fact, passages: Sequence[Passage]) -> list[Passage]:
-    return [p for p in passages if fact.current is not None and p.article == fact.article and value_present(fact.current, p.text)]
+def _is_shown(fact: Fact, reply: Reply) -> bool:
+    return any(states(passage, fact) for passage in reply.passages)
 
 
 def _stands_in(fact: Fact, help_center: HelpCenter) -> bool:

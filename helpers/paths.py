@@ -11,6 +11,13 @@ BASE_MODEL = DATA / "models" / "fernhollow-base"
 EMBEDDER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
+def write_whole(file: Path, text: str) -> None:
+    """Write ``text`` under another name first, so that an interruption leaves the old file or the new one, never half of one."""
+    part = file.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
+
+
 def workspace() -> Path:
     """Return the learner's folder for everything that a run writes.
 

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from helpers.cards import BAD, GOOD, notice_card
 from helpers.controls import WIDE
-from helpers.paths import workspace
+from helpers.paths import workspace, write_whole
 from helpers.scoring import Estimate
 
 FILE = "predictions.json"
@@ -95,7 +95,4 @@ def _read() -> Rows:
 
 
 def _write(rows: Rows) -> None:
-    file = workspace() / FILE
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(part, file)
+    write_whole(workspace() / FILE, json.dumps(rows, indent=1, ensure_ascii=False))

@@ -71,6 +71,11 @@ def scores(replies: Sequence[Reply], tickets: Sequence[Ticket]) -> dict[str, Sco
     return table
 
 
+def answered(bot: SupportBot, tickets: Sequence[Ticket]) -> dict[str, Scores]:
+    """Let ``bot`` answer ``tickets`` and score its replies."""
+    return scores(bot.ask_all([ticket.text for ticket in tickets]), tickets)
+
+
 def average(tables: Sequence[dict[str, Scores]]) -> dict[str, Scores]:
     """Average each ticket's scores over several seeds of an adapter."""
     merged: dict[str, Scores] = {}
@@ -97,7 +102,7 @@ def run_arm(arm: str, tickets: Sequence[Ticket], help_center: HelpCenter | None 
     tables = []
     for seed in seeds:
         bot: SupportBot = make_bot(arm, help_center, course_adapter(seed) if arm in ("lora", "hybrid") else None)
-        tables.append(scores(bot.ask_all([ticket.text for ticket in tickets]), tickets))
+        tables.append(answered(bot, tickets))
     return average(tables)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import binomtest, bootstrap
 
 from helpers.bots import CITATION, ESCALATION, Reply
+from helpers.knowledge import Passage
 from helpers.prompts import says_unknown
 from helpers.scenarios import Fact, Ticket
 
@@ -63,17 +64,22 @@ def fact_stale(fact: Fact, text: str) -> bool:
     return fact.superseded is not None and value_present(fact.superseded, text)
 
 
+def states(passage: Passage, fact: Fact) -> bool:
+    """True if the passage comes from the fact's article and holds today's value."""
+    return fact.current is not None and passage.article == fact.article and value_present(fact.current, passage.text)
+
+
 def citation_precision(reply: Reply, facts: Sequence[Fact]) -> float | None:
     """Share of the citations that hold: right article, and the value is in the passage. None if nothing is cited."""
     if not reply.citations:
         return None
-    good = [any(p.article == f.article and value_present(f.current, p.text) for f in facts if f.current) for p in reply.citations]
+    good = [any(states(p, f) for f in facts) for p in reply.citations]
     return sum(good) / len(good)
 
 
 def citation_recall(reply: Reply, facts: Sequence[Fact]) -> float:
     """Share of the ticket's facts for which a passage with the value is cited."""
-    found = [any(p.article == f.article and value_present(f.current, p.text) for p in reply.citations) for f in facts if f.current]
+    found = [any(states(p, f) for p in reply.citations) for f in facts if f.current]
     return sum(found) / len(found) if found else 0.0
 
 

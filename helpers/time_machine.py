@@ -1,6 +1,5 @@
 """The time machine: change the help centre, sync, and see which bots notice."""
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +9,10 @@ import ipywidgets as widgets
 
 from helpers.bots import Reply, SupportBot
 from helpers.cards import GOOD, answers_card, error_card, notice_card
-from helpers.controls import HALF, LABELLED, SIDE_BY_SIDE, WIDE
+from helpers.controls import HALF, LABELLED, SIDE_BY_SIDE, WIDE, Quiet
 from helpers.experiments import facts_adapter
 from helpers.knowledge import HelpCenter, HelpCenterError, SyncReport
-from helpers.paths import workspace
+from helpers.paths import workspace, write_whole
 from helpers.scenarios import Ticket, load_tickets
 from helpers.scoring import value_present
 
@@ -49,7 +48,7 @@ def own_copy(source: HelpCenter, folder: Path | None = None) -> HelpCenter:
     return HelpCenter.from_folder(folder, embedder=source.embedder)
 
 
-class TimeMachine(widgets.VBox):
+class TimeMachine(Quiet, widgets.VBox):
     """Change, add or withdraw an article of the learner's own copy; the course's data stay as they are.
 
     Attributes for a cell: ``ticket``, ``article``, ``text``, ``sync``, ``withdraw``,
@@ -72,7 +71,6 @@ class TimeMachine(widgets.VBox):
         self._bots: dict[str, object] = {}
         self._drafts: dict[str, str] = {}
         self._undo_steps: list[dict[str, str | None]] = []
-        self._busy = self._listing = False
         asked = [(f"{ticket.id}: {ticket.text}", ticket.id) for ticket in self._tickets.values()]
         unfold = "With the keyboard: Space opens the list"
         self.ticket = widgets.Dropdown(options=asked, description="Ticket", tooltip=unfold, layout=WIDE, style=LABELLED)
@@ -108,10 +106,9 @@ class TimeMachine(widgets.VBox):
 
     def _offer_articles(self, chosen: str | None = None) -> None:
         names = sorted((article.title, article.name) for article in self.help_center.articles.values())
-        self._listing = True
-        self.article.options = [*names, ("a new article", NEW)]
-        self.article.value = chosen if chosen in self.help_center.articles else names[0][1]
-        self._listing = False
+        with self._quietly():
+            self.article.options = [*names, ("a new article", NEW)]
+            self.article.value = chosen if chosen in self.help_center.articles else names[0][1]
         self._open(self.article.value)
 
     def _open_for_ticket(self, change: object = None) -> None:
@@ -122,7 +119,7 @@ class TimeMachine(widgets.VBox):
             self.article.value = name
 
     def _change_article(self, change: dict) -> None:
-        if self._listing:
+        if self._busy:
             return
         self._drafts[change["old"]] = self.text.value
         self._open(change["new"])
@@ -207,10 +204,8 @@ class TimeMachine(widgets.VBox):
             file = self._file(name)
             if text is None:
                 file.unlink(missing_ok=True)
-                continue
-            part = file.with_suffix(".part")
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, file)
+            else:
+                write_whole(file, text)
 
     # Showing
 

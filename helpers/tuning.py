@@ -8,7 +8,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -144,12 +145,9 @@ def full_fine_tune(
     set_seed(settings.seed)
     model = new_model().train()
     report = _fit(model, conversations, folder, settings, progress)
-    part = _part(folder)
-    shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    load_tokenizer(llm_name()).save_pretrained(part)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    with _replacing(folder) as part:
+        model.save_pretrained(part)
+        load_tokenizer(llm_name()).save_pretrained(part)
     return _reported(report, folder / "model.safetensors")
 
 
@@ -269,10 +267,16 @@ def _part(folder: Path) -> Path:
 
 
 def _save_whole(model: PeftModel, folder: Path, settings: LoraSettings) -> None:
-    """Save under another name first, so that an interrupted save leaves no half adapter."""
+    with _replacing(folder) as part:
+        model.save_pretrained(part, save_embedding_layers=False)
+        (part / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Give another folder to save to, which takes the place of ``folder`` at the end: an interrupted save leaves the old one."""
     part = _part(folder)
     shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part, save_embedding_layers=False)
-    (part / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
+    yield part
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)

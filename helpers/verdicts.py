@@ -1,8 +1,9 @@
 """What a reply's scores say about the bot that wrote it, in words."""
 
 from helpers.bots import Reply
+from helpers.knowledge import Passage
 from helpers.scenarios import Fact, Ticket
-from helpers.scoring import abstains, escalation_right, fact_right, fact_stale, value_present, voice_right
+from helpers.scoring import abstains, escalation_right, fact_right, fact_stale, states, voice_right
 
 QUEUES = {
     "safety": "the safety team",
@@ -21,9 +22,9 @@ def fact_state(fact: Fact, text: str) -> str:
     return "outdated" if fact_stale(fact, text) else "missing"
 
 
-def holds_answer(article: str, text: str, ticket: Ticket) -> bool:
-    """True if a passage of ``article`` with this text holds a value that the ticket asks for."""
-    return any(fact.article == article and fact.current is not None and value_present(fact.current, text) for fact in ticket.facts)
+def holds_answer(passage: Passage, ticket: Ticket) -> bool:
+    """True if the passage holds a value that the ticket asks for."""
+    return any(states(passage, fact) for fact in ticket.facts)
 
 
 def escalation_state(reply: Reply, ticket: Ticket) -> str:
@@ -83,7 +84,7 @@ def _advice(reply: Reply, ticket: Ticket, arm: str, facts_fine: bool, behaviour_
 def _knowledge(reply: Reply, ticket: Ticket, reads: bool, tuned: bool) -> str:
     if reads and ticket.kind == "unanswerable":
         return "it has passages, and none of them answers this"
-    if reads and any(holds_answer(p.article, p.text, ticket) for p in reply.passages):
+    if reads and any(holds_answer(p, ticket) for p in reply.passages):
         return "the answer was among the passages, but it was not used"
     if reads:
         return "the search did not bring the passage that answers"

@@ -72,18 +72,6 @@ def recompute(folder: Path) -> widgets.Widget:
     return Recompute(CLAIMS)
 
 
-LABS: dict[str, tuple[Callable[[Path], widgets.Widget], Callable[[widgets.Widget], bool]]] = {
-    "toggle": (toggle, lambda lab: _asked(lab)),
-    "quiz": (lambda folder: DiagnosisQuiz(), lambda lab: "revealed" in plain_text(lab.score.value)),
-    "machine": (machine, lambda lab: _reset(lab)),
-    "tracer": (tracer, lambda lab: "Reply" in plain_text(lab.card.value)),
-    "predictions": (lambda folder: Predictions({"a": "How often?", "b": "And then?"}), lambda lab: _kept(lab)),
-    "walk": (lambda folder: DecisionWalk(), lambda lab: _walked(lab)),
-    "recompute": (recompute, lambda lab: _computed(lab)),
-    "costs": (lambda folder: UpdateCosts(2e7), lambda lab: "operations a month" in plain_text(lab.result.value)),
-}
-
-
 def _asked(lab: ToggleLab) -> bool:
     lab.scenario.value, lab.tool.value, lab.beside.value = "facts", "rag", ""
     lab.own_words.value = "Is it still alive?"
@@ -110,6 +98,18 @@ def _walked(lab: DecisionWalk) -> bool:
 def _computed(lab: Recompute) -> bool:
     lab.start.click()
     return "as stored" in plain_text(lab.card.value)
+
+
+LABS: dict[str, tuple[Callable[[Path], widgets.Widget], Callable[[widgets.Widget], bool]]] = {
+    "toggle": (toggle, _asked),
+    "quiz": (lambda folder: DiagnosisQuiz(), lambda lab: "revealed" in plain_text(lab.score.value)),
+    "machine": (machine, _reset),
+    "tracer": (tracer, lambda lab: "Reply" in plain_text(lab.card.value)),
+    "predictions": (lambda folder: Predictions({"a": "How often?", "b": "And then?"}), _kept),
+    "walk": (lambda folder: DecisionWalk(), _walked),
+    "recompute": (recompute, _computed),
+    "costs": (lambda folder: UpdateCosts(2e7), lambda lab: "operations a month" in plain_text(lab.result.value)),
+}
 
 
 @pytest.mark.parametrize("name", LABS)

@@ -78,24 +78,30 @@ def ordinary_words() -> frozenset[str]:
 def strange_words(reply: Reply) -> list[str]:
     """Return the words of a reply that stand in no passage, not in the question and in no text of the course: garbled copies."""
     shown = " ".join([reply.question, *(f"{p.text} {p.heading} {p.title}" for p in reply.passages)]).lower()
-    known = set(WORD.findall(shown)) | ordinary_words()
-    return [word for word in WORD.findall(reply.text.lower()) if word not in known]
+    seen = set(WORD.findall(shown))
+    return [word for word in WORD.findall(reply.text.lower()) if word not in seen and word not in ordinary_words()]
 
 
 def remembering() -> dict[str, Estimate]:
     """Score the base arm, closed book, on held-out wordings of first-edition facts."""
+    return {"first edition remembered": estimate(list(first_edition_remembered(SupportBot()).values()))}
+
+
+def first_edition_remembered(bot: SupportBot) -> dict[str, float]:
+    """Return by ticket whether a bot without passages gives the first edition's value, on held-out wordings."""
     tickets = [t for name in ("facts", "behaviour") for t in load_tickets(name) if t.facts and t.facts[0].first]
-    replies = SupportBot().ask_all([t.text for t in tickets])
-    return {"first edition remembered": estimate([value_present(t.facts[0].first, r.text) for t, r in zip(tickets, replies, strict=True)])}
+    replies = bot.ask_all([t.text for t in tickets])
+    return {t.id: float(value_present(t.facts[0].first, r.text)) for t, r in zip(tickets, replies, strict=True)}
 
 
-def overruled(edition: str, seed: int = 0, new_value: Callable[[str, random.Random], str] = other_value, count: int | None = None) -> dict[str, Estimate]:
+def overruled(edition: str, name: str = "", seed: int = 0, new_value: Callable[[str, random.Random], str] = other_value, count: int | None = None) -> dict[str, Estimate]:
     """Score replies where the passage holds a value that no edition ever had.
 
     Every fact of ``edition``, or a random ``count`` of them, gets another value in its article (the first one, of
     two that share a sentence); the questions are the facts' own. For the first
-    edition the model remembers otherwise.
+    edition the model remembers otherwise. ``name`` is what the scores are called.
     """
+    name = name or f"{edition} edition with other values"
     rng = random.Random(f"{edition}-{seed}")
     help_center = HelpCenter.from_folder(HELP_CENTER / edition)
     facts = [(f, *((f.first, f.first_sentence) if edition == "first" else (f.current, f.current_sentence))) for f in load_facts().values()]
@@ -114,8 +120,8 @@ def overruled(edition: str, seed: int = 0, new_value: Callable[[str, random.Rand
     replies = SupportBot(help_center=edited).ask_all(asked)
     shown = [(v, r) for v, r in zip(values, replies, strict=True) if any(value_present(v, p.text) for p in r.passages)]
     return {
-        f"{edition} edition with other values": estimate([value_present(v, r.text) for v, r in zip(values, replies, strict=True)]),
-        f"{edition} edition with other values, if retrieved": estimate([value_present(v, r.text) for v, r in shown]),
+        name: estimate([value_present(v, r.text) for v, r in zip(values, replies, strict=True)]),
+        f"{name}, if retrieved": estimate([value_present(v, r.text) for v, r in shown]),
     }
 
 
@@ -133,8 +139,7 @@ def live_edits(count: int = 50, seed: int = 0) -> dict[str, Estimate]:
         changed = re.sub(r"\d+", lambda match: str(rng.randint(10 ** (len(match[0]) - 1), 10 ** len(match[0]) - 1) | 1), value)
         return changed if changed != value else draw(rng.choice(("name", "address", "email")) if "@" not in value else "email", rng)
 
-    found = overruled("current", seed, odd_value, count)
-    return {name.replace("current edition with other values", "live edits"): score for name, score in found.items()}
+    return overruled("current", "live edits", seed, odd_value, count)
 
 
 def main(k: int = PASSAGES) -> None:
@@ -142,14 +147,11 @@ def main(k: int = PASSAGES) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--hybrid", action="store_true", help="also read with the course's adapter, trained at first use")
     adapter = course_adapter() if parser.parse_args().hybrid else None
-    help_center, questions = fernhollow()
-    rows = {"Fernhollow": {**reading(help_center, questions, k), **overruled("first"), **overruled("current"), **live_edits(), **remembering(), **escalating(help_center)}}
-    suites = {"Fernhollow": (help_center, questions)} | {folder.name: load_suite(folder) for folder in sorted(SUITES.glob("*/"))}
-    for name, suite in suites.items():
-        if name not in rows:
-            rows[name] = reading(*suite, k)
-        if adapter:
-            rows[f"{name}, hybrid"] = reading(*suite, k, adapter)
+    suites = {"Fernhollow": fernhollow()} | {folder.name: load_suite(folder) for folder in sorted(SUITES.glob("*/"))}
+    rows = {name: reading(*suite, k) for name, suite in suites.items()}
+    rows["Fernhollow"] |= {**overruled("first"), **overruled("current"), **live_edits(), **remembering(), **escalating(suites["Fernhollow"][0])}
+    if adapter:
+        rows |= {f"{name}, hybrid": reading(*suite, k, adapter) for name, suite in suites.items()}
     for suite, scores in rows.items():
         for name, score in scores.items():
             print(f"| {suite} | {name} | {score} |")

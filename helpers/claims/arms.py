@@ -2,20 +2,19 @@
 
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
-from helpers.bots import CITATION, SupportBot
-from helpers.claims.outcome import Outcome
+from helpers.bots import CITATION, PASSAGES, SupportBot
+from helpers.claims.outcome import Outcome, Report, fresh_copy
 from helpers.experiments import without_passages
-from helpers.knowledge import HelpCenter, Passage
-from helpers.paths import DATA, HELP_CENTER, workspace
+from helpers.knowledge import HelpCenter
+from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import with_passages
 from helpers.scenarios import ARMS, Ticket, current_help_center, load_tickets, make_bot, prompt_only
-from helpers.scoreboard import SEEDS, Scores, all_tickets, run_arm, scores
+from helpers.scoreboard import SEEDS, all_tickets, answered, run_arm, scores
 from helpers.scoring import abstains, fact_right, value_present
-from helpers.tuning import LoraSettings, course_adapter, kept_adapter, load_conversations
-
-Report = Callable[[str], None]
+from helpers.tuning import LoraSettings, kept_adapter, load_conversations
 
 SHOWN = ("facts_current", "facts_stale", "voice", "escalation_recall", "resolved")
 DISTRACTORS = (0, 1, 3, 7)
@@ -49,8 +48,7 @@ def square(report: Report) -> Outcome:
 def prompting(report: Report) -> Outcome:
     """Measure what words in the prompt can do: rules as a system prompt, and voice and policy as articles in the index."""
     outcome, tickets = Outcome(), load_tickets("behaviour")
-    folder = _with_the_rules_as_articles()
-    help_center = HelpCenter.from_folder(folder)
+    help_center = HelpCenter.from_folder(_with_the_rules_as_articles())
     help_center.sync()
     bots = {
         "base": SupportBot(),
@@ -62,7 +60,7 @@ def prompting(report: Report) -> Outcome:
     tables = {}
     for name, bot in bots.items():
         report(f"{name} ...")
-        tables[name] = scores(bot.ask_all([t.text for t in tickets]), tickets)
+        tables[name] = answered(bot, tickets)
         for metric in ("voice", "escalation_recall", "escalation_false_alarm"):
             outcome.measure(f"{metric}, {name}", tables[name][metric])
     for metric in ("voice", "escalation_recall"):
@@ -72,10 +70,8 @@ def prompting(report: Report) -> Outcome:
     return outcome
 
 
-def _with_the_rules_as_articles():
-    folder = workspace() / "claims" / "rules"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(HELP_CENTER / "current", folder)
+def _with_the_rules_as_articles() -> Path:
+    folder = fresh_copy(HELP_CENTER / "current", "rules")
     for name in ("voice.md", "escalation_policy.md"):
         shutil.copy(DATA / name, folder / name)
     return folder
@@ -113,10 +109,11 @@ def hybrid_price(report: Report) -> Outcome:
     outcome.compare("resolved, hybrid minus lora", tables["hybrid"]["resolved"], tables["lora"]["resolved"])
     report("an adapter that never saw a passage ...")
     blind = kept_adapter("blind", without_passages(load_conversations()), LoraSettings())
-    readers = {"rag": SupportBot(help_center=help_center), "hybrid": SupportBot(help_center=help_center, adapter=True), "blind hybrid": SupportBot(help_center=help_center, adapter=blind)}
-    right = {name: _right(bot, facts) for name, bot in readers.items()}
-    for name in readers:
-        outcome.measure(f"facts, {name}", right[name])
+    readers = {"rag": make_bot("rag"), "hybrid": make_bot("hybrid")}
+    right = {name: tables[name]["facts_current"] for name in readers}
+    right["blind hybrid"] = answered(SupportBot(help_center=help_center, adapter=blind), facts)["facts_current"]
+    for name, found in right.items():
+        outcome.measure(f"facts, {name}", found)
     outcome.compare("facts, hybrid minus rag", right["hybrid"], right["rag"])
     outcome.compare("facts, blind hybrid minus hybrid", right["blind hybrid"], right["hybrid"])
     for count in DISTRACTORS:
@@ -127,28 +124,24 @@ def hybrid_price(report: Report) -> Outcome:
             outcome.measure(f"facts, {name}, {count} distractors", [float(fact_right(t.facts[0], text)) for t, text in zip(facts, texts, strict=True)])
     for k in PASSAGE_COUNTS:
         report(f"k = {k} ...")
-        outcome.measure(f"facts, rag, k = {k}", _right(SupportBot(help_center=help_center, k=k), facts))
+        found = right["rag"] if k == PASSAGES else answered(SupportBot(help_center=help_center, k=k), facts)["facts_current"]
+        outcome.measure(f"facts, rag, k = {k}", found)
     for size in CHUNK_SIZES:
         report(f"passages of at most {size} characters ...")
         cut = HelpCenter.from_folder(HELP_CENTER / "current", chunk_size=size)
         cut.sync()
-        outcome.measure(f"facts, rag, passages of {size} characters", _right(SupportBot(help_center=cut), facts))
+        outcome.measure(f"facts, rag, passages of {size} characters", answered(SupportBot(help_center=cut), facts)["facts_current"])
     return outcome
-
-
-def _right(bot: SupportBot, tickets: Sequence[Ticket]) -> Scores:
-    replies = bot.ask_all([t.text for t in tickets])
-    return {t.id: float(all(fact_right(f, r.text) for f in t.facts)) for t, r in zip(tickets, replies, strict=True)}
 
 
 def _with_distractors(help_center: HelpCenter, tickets: Sequence[Ticket], count: int, seed: int = 0) -> list[str]:
     """Return each ticket with the passage that answers it, in a random place among the ``count`` nearest that do not."""
-    everything = [Passage(d.metadata["text"], d.metadata["article"], d.metadata["title"], d.metadata["heading"], 0.0) for a in help_center.articles.values() for d in help_center.passages(a)]
+    headings = {(a.name, d.metadata["text"]): d.metadata["heading"] for a in help_center.articles.values() for d in help_center.passages(a)}
     messages = []
     for ticket, found in zip(tickets, help_center.search_all([t.text for t in tickets], k=count + 3), strict=True):
         fact = ticket.facts[0]
-        gold = next(p for p in everything if p.article == fact.article and p.text == fact.current_sentence)
-        shown = [p for p in found if not value_present(fact.current, p.text)][:count]
+        gold = (headings[fact.article, fact.current_sentence], fact.current_sentence)
+        shown = [(p.heading, p.text) for p in found if not value_present(fact.current, p.text)][:count]
         shown.insert(random.Random(f"{seed}-{ticket.id}").randint(0, len(shown)), gold)
-        messages.append(with_passages(ticket.text, [(p.heading, p.text) for p in shown]))
+        messages.append(with_passages(ticket.text, shown))
     return messages

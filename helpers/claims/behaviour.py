@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jsonschema
 import numpy as np
@@ -12,16 +12,15 @@ from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from helpers.bots import ESCALATION, SupportBot
-from helpers.claims.outcome import Outcome
+from helpers.claims.outcome import Outcome, Report
 from helpers.models import load_embedder
 from helpers.paths import DATA
 from helpers.scenarios import load_tickets, read_lines
+from helpers.scoreboard import SEEDS
 from helpers.scoring import Estimate
 from helpers.tuning import Conversation, LoraSettings, kept_adapter
+from helpers.verdicts import QUEUES
 
-Report = Callable[[str], None]
-
-QUEUES = ("safety", "privacy", "legal", "payments", "specialist", "person")
 NO_QUEUE = "none"
 WORDS_QUOTED = 4
 RECORD = {
@@ -35,7 +34,6 @@ FORMAT_PROMPT = (
     'words, the first four words of the message; urgent, true for safety and privacy. For example: {"queue": "legal", "words": "My lawyer will write", "urgent": false}'
 )
 LABELS = (10, 30, 100, 300)
-SEEDS = (0, 1, 2)
 ROUTING_STEPS = 120
 RESAMPLES = 1000
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from helpers import plots
-from helpers.claims.outcome import Check, Outcome, verdict
+from helpers.claims.outcome import Check, Outcome, Report, verdict
 from helpers.paths import DATA
 from helpers.predictions import Predictions
 from helpers.predictions import record as keep_measured
@@ -71,7 +71,7 @@ class Claim:
     says: str
     question: str
     predicted: str
-    run: Callable[[Callable[[str], None]], Outcome]
+    run: Callable[[Report], Outcome]
     checks: tuple[Check, ...]
     figure: tuple[str, ...] | Curve
     larger: str
@@ -94,7 +94,7 @@ class Claim:
             raise ClaimError(f"There is no {self.file.name} in data/experiments. Bring it back with git checkout -- data/experiments, or compute it: claim({self.number}).recompute()")
         return Record.from_json(json.loads(self.file.read_text(encoding="utf-8")))
 
-    def recompute(self, report: Callable[[str], None] = print) -> Record:
+    def recompute(self, report: Report = print) -> Record:
         """Run the experiment now; nothing stored is changed."""
         begin = time.perf_counter()
         outcome = self.run(report)

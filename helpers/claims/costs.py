@@ -10,17 +10,15 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from helpers.base_model.evaluate import first_edition_remembered
 from helpers.bots import SupportBot
-from helpers.claims.outcome import Outcome
+from helpers.claims.outcome import Outcome, Report, fresh_copy
 from helpers.knowledge import HelpCenter
-from helpers.models import ChatModel, load_embedder, load_tokenizer, llm_name, new_model
+from helpers.models import ChatModel, llm_name, load_embedder, load_model, load_tokenizer, new_model
 from helpers.paths import HELP_CENTER, workspace
 from helpers.scenarios import current_help_center, load_tickets
-from helpers.scoreboard import all_tickets, scores
-from helpers.scoring import value_present
+from helpers.scoreboard import all_tickets, answered
 from helpers.tuning import LoraSettings, full_fine_tune, load_conversations, train_adapter
-
-Report = Callable[[str], None]
 
 CHANGED_ARTICLES = (1, 10, 0)
 REPEATS = 3
@@ -59,7 +57,7 @@ def operations() -> dict[str, float]:
     seen = sum(len(tokenizer.apply_chat_template(c, return_dict=True)["input_ids"]) for c in load_conversations())
     return {
         "parameters of the embedder": float(sum(p.numel() for p in embedder.parameters())),
-        "parameters of the language model": float(sum(p.numel() for p in new_model().parameters())),
+        "parameters of the language model": float(sum(p.numel() for p in load_model().parameters())),
         "tokens in all articles": float(tokens),
         "articles": float(len(current_help_center().articles)),
         "tokens in one training": float(seen * LoraSettings().epochs),
@@ -81,13 +79,12 @@ def lighter(report: Report) -> Outcome:
         outcome.counts[f"MB for gradients and Adam, {name}"] = round((ADAM_COPIES - 1) * BYTES_A_NUMBER * trained / MEGABYTE, 1)
         bots = {True: _tuned(name, spent["folder"], current_help_center()), False: _tuned(name, spent["folder"], None)}
         report(f"measuring, {name} ...")
-        tickets = all_tickets()
-        tables[name] = scores(bots[True].ask_all([t.text for t in tickets]), tickets)
+        tables[name] = answered(bots[True], all_tickets())
         for metric in ("facts_current", "voice", "escalation_recall", "resolved"):
             outcome.measure(f"{metric}, {name}", tables[name][metric])
-        remembered[name] = _remembered(bots[False])
-    remembered["before"] = _remembered(SupportBot())
-    base = scores(SupportBot(help_center=current_help_center()).ask_all([t.text for t in load_tickets("facts")]), load_tickets("facts"))
+        remembered[name] = first_edition_remembered(bots[False])
+    remembered["before"] = first_edition_remembered(SupportBot())
+    base = answered(SupportBot(help_center=current_help_center()), load_tickets("facts"))
     outcome.measure("facts_current, before", base["facts_current"])
     for name, table in remembered.items():
         outcome.measure(f"first edition remembered, {name}", table)
@@ -125,17 +122,9 @@ def _tuned(name: str, folder: Path, help_center: HelpCenter | None) -> SupportBo
     return bot
 
 
-def _remembered(bot: SupportBot) -> dict[str, float]:
-    tickets = [t for name in ("facts", "behaviour") for t in load_tickets(name) if t.facts and t.facts[0].first]
-    replies = bot.ask_all([t.text for t in tickets])
-    return {t.id: float(value_present(t.facts[0].first, r.text)) for t, r in zip(tickets, replies, strict=True)}
-
-
 def _timed_sync(count: int) -> tuple[float, float]:
     """Return wall-clock and processor seconds of one sync after ``count`` articles changed; 0: a new index of all."""
-    folder = workspace() / "claims" / "timed"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(HELP_CENTER / "current", folder)
+    folder = fresh_copy(HELP_CENTER / "current", "timed")
     help_center = HelpCenter.from_folder(folder)
     shutil.rmtree(help_center.index_folder, ignore_errors=True)
     if count:

@@ -2,24 +2,22 @@
 
 import hashlib
 import random
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from helpers.base_model.stream import all_wordings, other_value
 from helpers.bots import SupportBot
-from helpers.claims.outcome import Outcome
+from helpers.claims.outcome import Outcome, Report, fresh_copy
 from helpers.experiments import changed_again, changed_facts, fact_conversations, in_training_words, next_help_center, tickets_about
 from helpers.knowledge import HelpCenter
 from helpers.models import load_model
 from helpers.paths import HELP_CENTER, workspace
-from helpers.scenarios import Fact, Ticket, load_tickets
-from helpers.scoreboard import Scores
-from helpers.scoring import abstains, fact_right, fact_stale, value_present
+from helpers.scenarios import Fact, current_help_center, load_tickets
+from helpers.scoreboard import answered
+from helpers.scoring import fact_right, value_present
 from helpers.tuning import LoraSettings, kept_adapter
-
-Report = Callable[[str], None]
 
 PARAPHRASES = (1, 4, 16)
 # As many steps each, so that more wordings are not also more training: passes over the facts by number of wordings.
@@ -30,20 +28,18 @@ MOMENTS = {"after one pass": 1, "after three passes": 3}
 def syncing(report: Report) -> Outcome:
     """Measure old values in RAG's answers before and after a sync, over two changes of edition; the weights stay."""
     outcome = Outcome()
-    folder = workspace() / "claims" / "editions"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(HELP_CENTER / "first", folder)
-    help_center = HelpCenter.from_folder(folder)
+    help_center = HelpCenter.from_folder(fresh_copy(HELP_CENTER / "first", "editions"))
     help_center.sync()
     bot, facts = SupportBot(help_center=help_center), changed_facts()
+    later = next_facts(facts)
     weights = weights_hash()
-    for step, facts_now in (("today's edition", facts), ("the next edition", next_facts(facts))):
+    for step, facts_now, articles in (("today's edition", facts, HELP_CENTER / "current"), ("the next edition", later, _next_edition(later).folder)):
         report(f"{step} ...")
         tickets = tickets_about(facts_now)
-        before = _asked(bot, tickets)
-        _replace_articles(folder, HELP_CENTER / "current" if step == "today's edition" else next_help_center(facts_now, workspace() / "claims" / "next").folder)
+        before = answered(bot, tickets)
+        fresh_copy(articles, "editions")
         outcome.counts[f"seconds to sync, {step}"] = round(help_center.sync().seconds, 2)
-        after = _asked(bot, tickets)
+        after = answered(bot, tickets)
         for moment, found in (("before the sync", before), ("after the sync", after)):
             outcome.measure(f"facts_stale, {step}, {moment}", found["facts_stale"])
             outcome.measure(f"facts_current, {step}, {moment}", found["facts_current"])
@@ -60,19 +56,17 @@ def teaching_facts(report: Report) -> Outcome:
     for count in PARAPHRASES:
         report(f"{count} wordings a fact ...")
         bot = SupportBot(adapter=taught_adapter(facts, count, PASSES[count]))
-        taught[count] = _asked(bot, tickets)["facts_current"]
-        stale[count] = _asked(bot, tickets_about(later))["facts_stale"]
+        taught[count] = answered(bot, tickets)["facts_current"]
+        stale[count] = answered(bot, tickets_about(later))["facts_stale"]
         recited = in_training_words(facts)
         outcome.measure(f"facts in a taught wording, {count} wordings", [float(fact_right(t.facts[0], r.text)) for t, r in zip(recited, bot.ask_all([t.text for t in recited]), strict=True)])
         outcome.measure(f"facts in an unseen wording, {count} wordings", taught[count])
         outcome.measure(f"facts_stale after the next change, {count} wordings", stale[count])
     report("RAG ...")
-    help_center = HelpCenter.from_folder(HELP_CENTER / "current")
-    help_center.sync()
-    rag = _asked(SupportBot(help_center=help_center), tickets)["facts_current"]
-    after = next_help_center(later, workspace() / "claims" / "next")
+    rag = answered(SupportBot(help_center=current_help_center()), tickets)["facts_current"]
+    after = _next_edition(later)
     after.sync()
-    rag_later = _asked(SupportBot(help_center=after), tickets_about(later))["facts_stale"]
+    rag_later = answered(SupportBot(help_center=after), tickets_about(later))["facts_stale"]
     outcome.measure("facts in an unseen wording, RAG", rag)
     outcome.measure("facts_stale after the next change, RAG", rag_later)
     most, least = max(PARAPHRASES), min(PARAPHRASES)
@@ -89,15 +83,15 @@ def inventing(report: Report) -> Outcome:
     (Gekhman et al. 2024, arXiv 2405.05904).
     """
     outcome, tickets = Outcome(), load_tickets("unanswerable")
-    new, known = changed_facts(), [f for f in all_facts() if f.status == "same"]
+    new, known = changed_facts(), [f for f in all_wordings() if f.status == "same"]
     size = min(len(new), len(known))
     most = max(PARAPHRASES)
-    found = {"before": _abstaining(SupportBot(), tickets)}
+    found = {"before": answered(SupportBot(), tickets)["abstention"]}
     for moment, passes in MOMENTS.items():
         report(f"new facts, {moment} ...")
-        found[f"new facts, {moment}"] = _abstaining(SupportBot(adapter=taught_adapter(new[:size], most, passes)), tickets)
+        found[f"new facts, {moment}"] = answered(SupportBot(adapter=taught_adapter(new[:size], most, passes)), tickets)["abstention"]
     report("known facts ...")
-    found["known facts, after three passes"] = _abstaining(SupportBot(adapter=taught_adapter(known[:size], most, MOMENTS["after three passes"])), tickets)
+    found["known facts, after three passes"] = answered(SupportBot(adapter=taught_adapter(known[:size], most, MOMENTS["after three passes"])), tickets)["abstention"]
     for name, table in found.items():
         outcome.measure(f"says that it does not know, {name}", table)
     outcome.compare("says that it does not know, new facts minus before", found["new facts, after three passes"], found["before"])
@@ -105,14 +99,9 @@ def inventing(report: Report) -> Outcome:
     return outcome
 
 
-def all_facts() -> list[Fact]:
-    """Return every fact with all wordings of its questions that are not held out."""
-    return all_wordings()
-
-
-def taught_adapter(facts: Sequence[Fact], paraphrases: int, passes: int):
+def taught_adapter(facts: Sequence[Fact], paraphrases: int, passes: int) -> Path:
     """Return the folder of an adapter that was taught today's values of ``facts``, training it at first use."""
-    worded = {fact.id: fact for fact in all_facts()}
+    worded = {fact.id: fact for fact in all_wordings()}
     conversations = fact_conversations([worded[fact.id] for fact in facts], paraphrases)
     return kept_adapter("taught", conversations, LoraSettings(epochs=passes))
 
@@ -137,21 +126,5 @@ def weights_hash() -> str:
     return digest.hexdigest()
 
 
-def _asked(bot: SupportBot, tickets: Sequence[Ticket]) -> dict[str, Scores]:
-    replies = bot.ask_all([t.text for t in tickets])
-    return {
-        "facts_current": {t.id: float(all(fact_right(f, r.text) for f in t.facts)) for t, r in zip(tickets, replies, strict=True)},
-        "facts_stale": {t.id: float(any(fact_stale(f, r.text) for f in t.facts)) for t, r in zip(tickets, replies, strict=True)},
-    }
-
-
-def _abstaining(bot: SupportBot, tickets: Sequence[Ticket]) -> Scores:
-    replies = bot.ask_all([t.text for t in tickets])
-    return {t.id: float(abstains(r)) for t, r in zip(tickets, replies, strict=True)}
-
-
-def _replace_articles(folder, source) -> None:
-    for path in folder.glob("*.md"):
-        path.unlink()
-    for path in source.glob("*.md"):
-        shutil.copy(path, folder / path.name)
+def _next_edition(facts: Sequence[Fact]) -> HelpCenter:
+    return next_help_center(facts, workspace() / "claims" / "next")

@@ -1,14 +1,26 @@
 """What an experiment measured, and which sentences its numbers carry."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from helpers.experiments import PairedTest, paired_difference, paired_test
+from helpers.paths import workspace
 from helpers.scoreboard import Scores
 from helpers.scoring import Estimate, estimate
 
 CONFIRMED, LIMITED, NOT_CONFIRMED = "confirmed", "confirmed with a limit", "not confirmed here"
 SIGNIFICANT = 0.05
+
+Report = Callable[[str], None]
+
+
+def fresh_copy(source: Path, name: str) -> Path:
+    """Return a folder of the workspace that holds what ``source`` holds and nothing else."""
+    folder = workspace() / "claims" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    return shutil.copytree(source, folder)
 
 
 @dataclass

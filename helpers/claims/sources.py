@@ -4,21 +4,19 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
 from helpers.base_model import companies
 from helpers.base_model.slots import fill, invented_name
 from helpers.bots import SupportBot
-from helpers.claims.outcome import Outcome
+from helpers.claims.outcome import Outcome, Report
 from helpers.knowledge import Article, HelpCenter
 from helpers.paths import HELP_CENTER, workspace
 from helpers.scenarios import Ticket, load_tickets
 from helpers.scoring import fact_right
-from helpers.tuning import Conversation, LoraSettings, count_parameters, add_adapter, train_adapter
-from helpers.models import new_model
-
-Report = Callable[[str], None]
+from helpers.tuning import Conversation, LoraSettings, train_adapter
 
 SIZES = (30, 300, 3_000, 30_000)
 HELD_FACTS = (50, 200, 800)
@@ -33,20 +31,21 @@ def growing(report: Report) -> Outcome:
     for size in SIZES:
         report(f"{size} passages ...")
         help_center = HelpCenter(_articles(answering, size), _fresh(f"sources-{size}"))
-        outcome.counts[f"seconds to index {size} passages"] = round(help_center.sync().seconds, 1)
-        outcome.counts[f"passages, {size}"] = float(sum(len(help_center.passages(a)) for a in help_center.articles.values()))
+        synced = help_center.sync()
+        outcome.counts[f"seconds to index {size} passages"] = round(synced.seconds, 1)
+        outcome.counts[f"passages, {size}"] = float(synced.added)
         begin = time.perf_counter()
         help_center.search_all([t.text for t in tickets], k=2)
         outcome.counts[f"seconds a search, {size} passages"] = round((time.perf_counter() - begin) / len(tickets), 4)
         replies = SupportBot(help_center=help_center).ask_all([t.text for t in tickets])
         outcome.measure(f"facts, {size} passages", [float(fact_right(t.facts[0], r.text)) for t, r in zip(tickets, replies, strict=True)])
     for rank in RANKS:
-        outcome.counts[f"parameters of an adapter, rank {rank}"] = float(count_parameters(add_adapter(new_model(), LoraSettings(rank=rank)))[0])
         for size in HELD_FACTS:
             report(f"{size} facts in an adapter of rank {rank} ...")
             facts = invented_facts(size)
             folder = workspace() / "claims" / f"held-{rank}-{size}"
-            train_adapter(facts, folder, LoraSettings(rank=rank, alpha=2 * rank, epochs=max(1, STEPS * 16 // size)))
+            trained = train_adapter(facts, folder, LoraSettings(rank=rank, alpha=2 * rank, epochs=max(1, STEPS * 16 // size)))
+            outcome.counts[f"parameters of an adapter, rank {rank}"] = float(trained.trained_parameters)
             replies = SupportBot(adapter=folder).ask_all([c[0]["content"] for c in facts])
             outcome.measure(f"facts recalled, rank {rank}, {size} taught", [float(r.text == c[1]["content"]) for c, r in zip(facts, replies, strict=True)])
     return outcome
@@ -85,17 +84,11 @@ def _articles(answering: Sequence[str], size: int) -> dict[str, Article]:
             articles[article.name] = Article(article.name, article.title, "\n\n".join(f"## {heading}\n{text}" for heading, text in lines))
             passages += len(lines)
     for article in chain(full.articles.values(), _others()):
-        own = passages_in(article, full)
-        before = passages_in(articles[article.name], full) if article.name in articles else 0
-        if passages + own - before > size:
+        more = len(full.passages(article)) - (len(full.passages(articles[article.name])) if article.name in articles else 0)
+        if passages + more > size:
             break
-        articles[article.name], passages = article, passages + own - before
+        articles[article.name], passages = article, passages + more
     return articles
-
-
-def passages_in(article: Article, help_center: HelpCenter) -> int:
-    """Return how many passages ``help_center`` would cut ``article`` into."""
-    return len(help_center.passages(article))
 
 
 def _others(seed: int = 0) -> Iterator[Article]:
@@ -114,7 +107,7 @@ def _others(seed: int = 0) -> Iterator[Article]:
                 yield Article(f"other-{number}", fill(sentences[0].title, values, rng), text)
 
 
-def _fresh(name: str):
+def _fresh(name: str) -> Path:
     folder = workspace() / "indexes" / name
     shutil.rmtree(folder, ignore_errors=True)
     return folder
