@@ -324,7 +324,7 @@ def test_every_answer_leads_on(open_notebook: Opener) -> None:
             option(lab, QUESTIONS[name].text, label(name, value)).click()
         steps, branch = walk(answers)
         expect(lab.locator(".fern-card")).to_contain_text(BRANCHES[branch])
-        assert lab.locator(".widget-toggle-buttons:visible > .widget-label").all_inner_texts() == [QUESTIONS[name].text for name in steps]
+        expect(lab.locator(".widget-toggle-buttons:visible > .widget-label")).to_have_text([QUESTIONS[name].text for name in steps])
         reached.add(branch)
     assert reached == set(BRANCHES)
 
@@ -499,6 +499,7 @@ def test_with_an_adapter_the_hybrid_hands_over(open_notebook: Opener) -> None:
 def test_with_an_adapter_every_tool_shows_what_it_can(open_notebook: Opener, scenario: str) -> None:
     lab = open_toggle(open_notebook("00_two_bots"))
     option(lab, "Scenario", SCENARIOS[scenario]).click()
+    lab.get_by_role("button", name="Ask").click()
     for arm, name in ARM_NAMES.items():
         option(lab, "Tool", name).click()
         reads, behaves = arm in ("rag", "hybrid"), arm in ("lora", "hybrid")
