@@ -75,7 +75,7 @@ class TimeMachine(Quiet, widgets.VBox):
         unfold = "With the keyboard: Space opens the list"
         self.ticket = widgets.Dropdown(options=asked, description="Ticket", tooltip=unfold, layout=WIDE, style=LABELLED)
         self.article = widgets.Dropdown(description="Article", tooltip=unfold, layout=WIDE, style=LABELLED)
-        self.text = widgets.Textarea(description="Text", tooltip="The article, in Markdown", rows=12, layout=WIDE, style=LABELLED)
+        self.text = widgets.Textarea(description="Text", continuous_update=False, tooltip="The article, in Markdown", rows=12, layout=WIDE, style=LABELLED)
         self.sync = widgets.Button(description="Sync", button_style="primary", tooltip="Save this article and bring the index up to date")
         self.withdraw = widgets.Button(description="Withdraw", tooltip="Delete this article from your copy, and sync")
         self.undo = widgets.Button(description="Undo", tooltip="Take back the last change")

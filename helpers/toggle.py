@@ -47,7 +47,7 @@ class ToggleLab(Quiet, widgets.VBox):
         self.beside = widgets.Dropdown(description="Beside it", options=others, tooltip="A second tool answers the same ticket", layout=WIDE, style=LABELLED)
         self.ticket = widgets.Dropdown(description="Ticket", tooltip="With the keyboard: Space opens the list", layout=WIDE, style=LABELLED)
         placeholder = "Write what a customer would, then press Ask"
-        self.own_words = widgets.Text(description="Your own words", placeholder=placeholder, tooltip=placeholder, layout=WIDE, style=LABELLED)
+        self.own_words = widgets.Text(description="Your own words", continuous_update=False, placeholder=placeholder, tooltip=placeholder, layout=WIDE, style=LABELLED)
         self.ask = widgets.Button(description="Ask", button_style="primary", tooltip="Ask the chosen bot")
         welcome = "Choose a tool or a ticket, or press Ask. Predict first: are the facts right, is the behaviour right?"
         self.card = widgets.HTML(notice_card(welcome), layout=HALF)
