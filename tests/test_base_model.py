@@ -17,7 +17,7 @@ from helpers.base_model.batches import BEGINNING, POOL, Batches
 from helpers.base_model.evaluate import strange_words
 from helpers.base_model.losses import CHOOSING_HEAD, LIKENESS_HEAD, Trunk, choice_scores, likeness_scores, losses_of
 from helpers.base_model.meaning import WIDTH, Meanings
-from helpers.base_model.stream import Stream, choose_passages
+from helpers.base_model.stream import Stream, Unanswered, choose_passages
 from helpers.base_model.tokenizer import save
 from helpers.base_model.tokenizer import train as train_tokenizer
 from helpers.base_model.train import Recipe, build_model
@@ -38,7 +38,7 @@ def ranked(companies):
 
 @pytest.fixture(scope="module")
 def companies():
-    loaded = companies_module.load()
+    loaded = [*companies_module.load(), *companies_module.load(companies_module.NEW)]
     for company in loaded:
         companies_module.give_headings(company)
     return ranked(loaded)
@@ -56,7 +56,8 @@ def tokenizer(companies):
 
 
 def test_every_company_can_be_read_and_asked(companies):
-    assert len(companies) == len(list(companies_module.FOLDER.glob("*.txt"))) >= 50
+    files = [path.stem for folder in (companies_module.FOLDER, companies_module.NEW) for path in folder.glob("*.txt")]
+    assert len(companies) == len(files) == len(set(files)) >= 50
     for company in companies:
         assert len(company.sentences) >= 20, company.name
         assert sum(question.answer is not None for question in company.questions) >= 40, company.name
@@ -134,7 +135,7 @@ def test_examples_teach_what_the_lesson_needs(stream):
         if example.task in ("topic", "mood"):
             assert example.system and "opic: " in example.answer and example.answer.startswith(("Topic: ", "topic: ", "I do not know.\n", "["))
         if example.shown:
-            assert example.prompt.count(")") >= len(example.shown) <= 5
+            assert example.prompt.count(")") >= len(example.shown) <= 8
     assert max(len(stream.example(number).shown) for number in range(300)) == 2
 
 
@@ -168,6 +169,21 @@ def test_passages_come_as_a_retriever_brings_them(companies, missing, low, high)
         chosen = [choose_passages(question, rng, most, missing) for _ in range(400)]
         assert all(1 <= len(found) <= most and len(set(found)) == len(found) for found in chosen)
         assert low < sum(question.answer in found for found in chosen) / 400 < high
+
+
+def test_new_companies_come_last_and_as_the_retriever_brings_them(companies):
+    """Titles tell the companies apart; in use, the answer to a question that is asked was retrieved."""
+    known, new = companies[:20], companies[-20:]
+    for company in (*known, *new):
+        for sentence in company.sentences:
+            sentence.title, sentence.heading = f"{'New' if company in new else 'Old'} page", ""
+    stream = Stream(known, PROSE, unanswered=Unanswered(0.1, 0.04, 50_000), new=new)
+    before, after = ([stream.example(start + number) for number in range(400)] for start in (30_000, 50_000))
+    assert not any("(New page)" in e.prompt for e in before)
+    assert sum("(New page)" in e.prompt for e in after) > sum("(Old page)" in e.prompt for e in after) > 0
+    missed = [q for q in new[0].questions if q.answer is not None and q.answer not in q.ranking[:2]]
+    asked = [stream._read_company(random.Random(number), 2, 0.0, in_use=True, by_words=0.0).prompt.rpartition("\n\n")[2].lower() for number in range(400)]
+    assert missed and not any(q.text.lower() in asked for q in missed if "{" not in q.text)
 
 
 def batches_of(stream, tokenizer) -> Batches:

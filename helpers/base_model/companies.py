@@ -12,6 +12,7 @@ from helpers.knowledge import in_context, passage_vectors
 from helpers.paths import PRETRAINING
 
 FOLDER = PRETRAINING / "companies"
+NEW = PRETRAINING / "new_companies"
 RANKED = 8
 LONGEST_HEADING = 8
 

@@ -24,6 +24,8 @@ THANKS = (" Thanks!", " thanks", " Thank you.", " Many thanks", " Cheers", " Ple
 ONE_PASSAGE = 10_000
 TWO_PASSAGES = 20_000
 EARLY = 60_000
+MOST_PASSAGES = (1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 8)
+NEW_SHARE = 0.7
 SAME_QUESTION = 0.75
 KEYWORD_FRAMES = ("what about {}?", "{}", "tell me about {}", "{}?", "I have a question about {}.", "can you say something on {}?", "anything on {} please")
 TOPIC_TASKS = {
@@ -41,7 +43,8 @@ Message = tuple[str, str, str]
 class Unanswered:
     """How many readings lack their answer: a share ``early``, then a share ``late`` from example ``as_in_use`` on.
 
-    Many teach to tell; as few as in use teach not to suspect it too often.
+    Many teach to tell; as few as in use teach not to suspect it too often. From
+    ``as_in_use`` on, most readings are also about companies that were not met before.
     """
 
     early: float = 0.12
@@ -80,7 +83,12 @@ class Shown:
 
 
 class Stream:
-    """Draws examples; the first ones hold one passage, then up to two, then up to five."""
+    """Draws examples; the first ones hold one passage, then up to two, then up to eight.
+
+    ``new`` companies come only from ``unanswered.as_in_use`` on. Questions that the
+    model knows by heart do not teach it how far to trust the order in which
+    passages arrive; questions that it has never seen do.
+    """
 
     def __init__(
         self,
@@ -90,8 +98,10 @@ class Stream:
         meanings: Meanings | None = None,
         messages: list[Message] | None = None,
         unanswered: Unanswered = Unanswered(),
+        new: list[Company] | None = None,
     ) -> None:
         self.companies = [c for c in companies if c.questions]
+        self.new = [c for c in new or () if c.questions]
         self.prose = prose
         self.seed = seed
         self.unanswered = unanswered
@@ -107,8 +117,8 @@ class Stream:
     def example(self, index: int) -> Example:
         """Return example ``index`` of the stream."""
         rng = random.Random(f"{self.seed}-{index}")
-        most = 1 if index < ONE_PASSAGE else 2 if index < TWO_PASSAGES else rng.choice((1, 2, 2, 2, 3, 3, 3, 4, 4, 5))
-        missing = self.unanswered.share(index)
+        most = 1 if index < ONE_PASSAGE else 2 if index < TWO_PASSAGES else rng.choice(MOST_PASSAGES)
+        missing, in_use = self.unanswered.share(index), index >= self.unanswered.as_in_use
         early = index < EARLY
         roll = rng.random()
         if roll < 0.10:
@@ -128,7 +138,7 @@ class Stream:
         elif roll < (0.63 if early else 0.45):
             example = self._read_prose(rng, most)
         else:
-            example = self._read_company(rng, most, missing)
+            example = self._read_company(rng, most, missing, in_use)
             example = _topic_beside(example, QUESTION_TOPIC, rng) if rng.random() < 0.08 else example
         return self._styled(example, rng)
 
@@ -150,13 +160,15 @@ class Stream:
         answer = " ".join(part for part in (*openings, example.answer, *closings) if part).replace(" \n", "\n")
         return replace(example, system=instruction, answer=answer, task="style")
 
-    def _read_company(self, rng: random.Random, most: int, missing: float, by_words: float = 0.08) -> Example:
+    def _read_company(self, rng: random.Random, most: int, missing: float, in_use: bool = False, by_words: float = 0.08) -> Example:
         """A customer's question; in a share of ``by_words`` a few words of the sentence, which is easier to find.
 
         In about twice the share ``missing`` the answer is not among the passages on purpose.
+        As in use, the answer stands where the retriever puts it: a question that it misses is not asked.
         """
-        company = rng.choice(self.companies)
-        question = rng.choice(company.questions)
+        company = rng.choice(self.new if in_use and self.new and rng.random() < NEW_SHARE else self.companies)
+        asked_about = [q for q in company.questions if q.answer is None or q.answer in q.ranking[:most]] if in_use else company.questions
+        question = rng.choice(asked_about or company.questions)
         if question.answer is not None and rng.random() < missing:
             question = rng.choice([q for q in company.questions if q.answer is None] or [question])
         chosen = choose_passages(question, rng, most, missing)
@@ -437,14 +449,15 @@ def _styles(path: Path) -> list[tuple[str, str, str]]:
 
 def load(prose: list[str], meanings: Meanings, seed: int = 0, unanswered: Unanswered = Unanswered()) -> tuple[Stream, Stream]:
     """Return the training stream, and the one of the held-out companies and messages (one in twelve, by name or text)."""
-    companies, messages = companies_module.load(), _messages(PRETRAINING / "messages")
-    for company in companies:
+    companies, new, messages = companies_module.load(), companies_module.load(companies_module.NEW), _messages(PRETRAINING / "messages")
+    for company in (*companies, *new):
         companies_module.give_headings(company)
-    companies_module.rank(companies, meanings)
-    shared, apart = ([c for c in companies if _is_held_out(c.name) is held_out] for held_out in (False, True))
-    known, unknown = ([m for m in messages if _is_held_out(m[1]) is held_out] for held_out in (False, True))
-    return Stream(shared, prose, seed, meanings, known, unanswered), Stream(apart, prose, seed + 1, meanings, unknown, unanswered)
+    companies_module.rank([*companies, *new], meanings)
+    shared, apart = ([c for c in companies if is_held_out(c.name) is held_out] for held_out in (False, True))
+    known, unknown = ([m for m in messages if is_held_out(m[1]) is held_out] for held_out in (False, True))
+    return Stream(shared, prose, seed, meanings, known, unanswered, new), Stream(apart, prose, seed + 1, meanings, unknown, unanswered)
 
 
-def _is_held_out(name: str) -> bool:
+def is_held_out(name: str) -> bool:
+    """True for one name in twelve, by a checksum: what the training never reads."""
     return crc32(name.encode()) % 12 == 5
