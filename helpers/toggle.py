@@ -29,7 +29,7 @@ class ToggleLab(Quiet, widgets.VBox):
     ``tool``, ``beside`` (a second tool, or "" for none), ``ticket`` (a ticket's id,
     or ``own``), ``own_words`` and ``ask``. ``card`` shows the reply, and ``card_beside``
     the second tool's reply to the same ticket. A reply is kept until ``ask`` is pressed.
-    Choosing a scenario, a tool or a ticket asks at once; ``ask`` takes the learner's own words where there are any, and the chosen ticket otherwise.
+    Choosing a scenario, a tool or a ticket asks at once, and so does Enter in ``own_words``; ``ask`` takes the learner's own words where there are any, and the chosen ticket otherwise.
 
     Args:
         make_bot: from an arm's name to an object with ``ask(text) -> Reply``;
@@ -57,6 +57,7 @@ class ToggleLab(Quiet, widgets.VBox):
         self.tool.observe(self._refresh, names="value")
         self.beside.observe(self._refresh, names="value")
         self.ticket.observe(self._refresh, names="value")
+        self.own_words.observe(self._typed, names="value")
         self.ask.on_click(self._ask)
         cards = widgets.Box([self.card, self.card_beside], layout=SIDE_BY_SIDE)
         super().__init__([choices_style(), self.scenario, self.tool, self.beside, self.ticket, self.own_words, self.ask, cards])
@@ -75,12 +76,18 @@ class ToggleLab(Quiet, widgets.VBox):
             self._offer_tickets()
         self._refresh()
 
-    def _ask(self, button: object) -> None:
+    def _typed(self, change: object) -> None:
         if self.own_words.value.strip():
             with self._quietly():
                 self.ticket.value = OWN
+            self._refresh()
+
+    def _ask(self, button: object) -> None:
         self._replies.clear()
-        self._refresh()
+        if self.own_words.value.strip():
+            self._typed(button)
+        else:
+            self._refresh()
 
     def _request(self) -> tuple[str, str, Ticket | None, str]:
         ticket = self._tickets.get(self.ticket.value)

@@ -81,6 +81,7 @@ def test_changing_the_scenario_asks_once() -> None:
 def test_own_words_are_asked_and_shown_as_text() -> None:
     lab = ToggleLab(lambda arm: FakeBot(EVIL))
     lab.own_words.value = f"Hello {EVIL}"
+    assert "Hello" in shown(lab), "Enter asks"
     lab.ask.click()
     assert lab.ticket.value == OWN and shown(lab).startswith(f"Ticket\nHello {EVIL}\nReply\n{EVIL}")
     assert "<script" not in lab.card.value and "<img" not in lab.card.value

@@ -133,10 +133,13 @@ def test_the_keyboard_alone_reaches_every_control(open_notebook: Opener) -> None
     expect(section(lab, "Ticket")).to_contain_text(text_of(FIRST["behaviour"][1]))
     press("Tab")
     notebook.page.keyboard.type("How long is the warranty?")
-    press("Tab")
     press("Enter")
     expect(section(lab, "Ticket")).to_contain_text("How long is the warranty?")
     expect(section(lab, "Facts")).to_contain_text("Your own words")
+    notebook.page.keyboard.type(" For a Bloom.")
+    press("Tab")
+    press("Enter")
+    expect(section(lab, "Ticket")).to_contain_text("How long is the warranty? For a Bloom.")
     assert notebook.focused() == "Ask", "the keyboard stays where it was"
 
 
