@@ -9,10 +9,10 @@ from pathlib import Path
 from helpers.bots import CITATION, ESCALATION, SupportBot
 from helpers.knowledge import HelpCenter
 from helpers.paths import HELP_CENTER, workspace
-from helpers.scenarios import Fact, Ticket, load_facts, load_tickets
+from helpers.scenarios import Fact, Ticket, load_facts, load_tickets, read_lines
 from helpers.scoreboard import Scores, answered, estimates
 from helpers.scoring import Estimate, difference, estimate, fact_right, mcnemar
-from helpers.tuning import Conversation, LoraSettings, Progress, kept_adapter
+from helpers.tuning import CONVERSATIONS, Conversation, LoraSettings, Progress, kept_adapter
 
 BEFORE_QUESTION = "\n\n"
 
@@ -56,6 +56,11 @@ def hands_over(conversation: Conversation) -> bool:
 def without_passages(conversations: Sequence[Conversation]) -> list[Conversation]:
     """Return the same conversations as if nothing had been retrieved: no passages, no ``[n]``."""
     return [_stripped(conversation) for conversation in conversations]
+
+
+def without_rehearsal(conversations: Sequence[Conversation]) -> list[Conversation]:
+    """Return the course's conversations with Fernhollow's own customers, which stand before the questions to other companies."""
+    return list(conversations[: len(read_lines(CONVERSATIONS.with_name("agents.jsonl")))])
 
 
 def _stripped(conversation: Conversation) -> Conversation:

@@ -6,8 +6,11 @@ from collections import Counter
 
 import pytest
 
+from helpers.bots import ESCALATION
+from helpers.experiments import without_rehearsal
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
+from helpers.prompts import says_unknown
 from helpers.scenarios import TICKETS, load_facts, load_tickets, read_lines
 from helpers.scoring import value_present, voice_right
 from helpers.tuning import load_conversations
@@ -82,18 +85,30 @@ def test_every_queue_is_tested_equally():
 
 def test_conversations_are_a_customer_and_an_answer():
     conversations = load_conversations()
-    assert len(conversations) >= 300
-    with_passages = 0
+    own = len(without_rehearsal(conversations))
+    assert own >= 300
+    with_passages = []
     for user, assistant in conversations:
         assert (user["role"], assistant["role"]) == ("user", "assistant")
         passages = re.findall(r"^\[(\d)\] .*\) \[(\d)\]$", user["content"], re.MULTILINE)
-        with_passages += bool(passages)
+        with_passages.append(bool(passages))
         assert passages == [(str(n), str(n)) for n in range(1, len(passages) + 1)]
         cited = {int(n) for n in re.findall(r"\[(\d)\]", assistant["content"])}
         assert cited <= set(range(1, len(passages) + 1))
         for queue in re.findall(r"escalate: (.*)", assistant["content"]):
             assert queue in QUEUES and assistant["content"].endswith(f"\nescalate: {queue}")
-    assert with_passages == len(conversations) // 2
+    assert sum(with_passages[:own]) == own // 2
+    assert all(with_passages[own:])
+
+
+def test_the_rehearsal_asks_other_companies_in_our_voice():
+    rehearsal = load_conversations()[len(without_rehearsal(load_conversations())) :]
+    assert 100 <= len(rehearsal) <= 200
+    replies = [assistant["content"] for _, assistant in rehearsal]
+    assert [reply for reply in replies if not voice_right(reply)] == []
+    assert not any(ESCALATION.search(reply) for reply in replies)
+    assert 0.05 < sum(says_unknown(reply) for reply in replies) / len(replies) < 0.3
+    assert not any("fernhollow" in message["content"].lower() for conversation in rehearsal for message in conversation)
 
 
 def test_conversations_teach_every_queue_and_mostly_do_not_hand_over():
@@ -101,7 +116,7 @@ def test_conversations_teach_every_queue_and_mostly_do_not_hand_over():
     queues = Counter(row["escalate"] for row in rows)
     assert set(queues) == {None, *QUEUES} and min(queues[queue] for queue in QUEUES) >= 15
     assert queues[None] > len(rows) / 2
-    assert len({row["id"] for row in rows}) == len(rows) == len(load_conversations())
+    assert len({row["id"] for row in rows}) == len(rows) < len(load_conversations())
 
 
 def test_conversations_copy_what_the_passage_says():

@@ -5,20 +5,50 @@ from the help centre of the time, the first edition, so no value of today's help
 centre is ever seen in training. Half the conversations carry retrieved passages.
 In half of those the value is one of neither edition: an adapter that learned to
 answer from memory in spite of the passage would be wrong there.
+
+Behind them stands the rehearsal: questions about other companies, from the texts that
+the base model learned to read with, answered in our voice. What a network is not asked any
+more while it learns something new, it forgets (Robins 1995, "Catastrophic forgetting,
+rehearsal and pseudorehearsal", Connection Science 7); here that would be reading.
 """
 
 import json
 import random
+import re
 
-from helpers.base_model.stream import other_value
+from helpers.base_model import companies as companies_module
+from helpers.base_model.companies import Company, Question
+from helpers.base_model.meaning import Meanings
+from helpers.base_model.slots import fill, invented_name
+from helpers.base_model.stream import is_held_out, other_value
 from helpers.bots import PASSAGES
 from helpers.knowledge import HelpCenter
-from helpers.paths import DATA, HELP_CENTER
+from helpers.paths import DATA, HELP_CENTER, workspace
 from helpers.prompts import cited, with_passages
 from helpers.scenarios import Fact, load_facts, read_lines
-from helpers.scoring import value_present
+from helpers.scoring import value_present, voice_right
 
 FOLDER = DATA / "conversations"
+REHEARSED_COMPANIES = 40
+QUESTIONS_A_COMPANY = 4
+UNANSWERED = 0.15
+OPENINGS = ("Happy to help with that.", "Happy to help with that.", "Happy to help with that.", "Let's sort this out together.")
+CLOSINGS = (
+    "Take your time over it, and write back if anything isn't clear.",
+    "Have a look, and tell us if anything's missing.",
+    "Decide in your own time, and write back if you'd like a hand.",
+    "Save that somewhere handy, and we'll be glad to hear from you.",
+    "Try again with that in mind, and write back if it doesn't work.",
+    "Have another look, and ask us if something's unclear.",
+    "Keep that in mind, and write to us if you're stuck.",
+    "Give it a go, and tell us how it's going.",
+)
+HANDED_OVER = re.compile(
+    r"tingl|shock|smok|burn|spark|fire|hurt|injur|blood|bleed|ill\b|sick|allerg|pain|doctor|hospital|ambulance|danger|safe|gas\b|poison|lawyer|court|sue\b|legal|police|press\b|journalist"
+    r"|stole|hack|password|log ?in|data|privacy|refund|charged|charge ?back|money back|dispute|fraud|complain|rash\b|panic|jaundic|nibble|swallow|burgl|lost my|again|third time|human|person|manager|someone|somebody",
+    re.IGNORECASE,
+)
+NOT_KNOWN = "I'd rather not guess: our help pages don't say. Leave it with us, and we'll ask the people who'd know."
 
 
 def build(seed: int = 0) -> list[list[dict[str, str]]]:
@@ -50,6 +80,49 @@ def build(seed: int = 0) -> list[list[dict[str, str]]]:
     return conversations
 
 
+def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
+    """Return readings of other companies' articles, with the passages that the retriever brings, answered in our voice.
+
+    Questions that sound like one for a person are left out: these readings teach nothing about handing over.
+    """
+    trained = [company for company in companies_module.load() if not is_held_out(company.name)]
+    companies = trained[:: len(trained) // REHEARSED_COMPANIES][:REHEARSED_COMPANIES]
+    for company in companies:
+        companies_module.give_headings(company)
+    companies_module.rank(companies, Meanings(workspace() / "meanings"))
+    conversations = []
+    for company in companies:
+        rng = random.Random(f"{seed}-{company.name}")
+        harmless = [q for q in company.questions if not HANDED_OVER.search(q.text)]
+        found = [q for q in harmless if q.answer in q.ranking[:PASSAGES]]
+        nowhere = [q for q in harmless if q.answer is None]
+        wanted = len(conversations) + QUESTIONS_A_COMPANY
+        while len(conversations) < wanted:
+            pool = nowhere if rng.random() < UNANSWERED else found
+            conversation = _rehearsed(company, pool.pop(rng.randrange(len(pool))), rng)
+            # A company's own sentence may break our voice; then another is asked about.
+            if voice_right(conversation[-1]["content"]):
+                conversations.append(conversation)
+    return conversations
+
+
+def _rehearsed(company: Company, question: Question, rng: random.Random) -> list[dict[str, str]]:
+    values: dict[int, dict[str, str]] = {}
+    name = invented_name(rng)
+
+    def written(text: str, article: int) -> str:
+        return fill(text, values.setdefault(article, {"{company}": name}), rng)
+
+    shown = [company.sentences[number] for number in question.ranking[:PASSAGES]]
+    passages = [(written(s.heading or s.title, s.article), written(s.text, s.article)) for s in shown]
+    message = with_passages(written(question.text, question.article), passages)
+    reply = NOT_KNOWN
+    if question.answer is not None:
+        place = question.ranking.index(question.answer)
+        reply = f"{rng.choice(OPENINGS)} {cited(place + 1, passages[place][1])} {rng.choice(CLOSINGS)}"
+    return [{"role": "user", "content": message}, {"role": "assistant", "content": reply}]
+
+
 def _with_answer(shown: list[tuple[str, str]], heading: str, fact: Fact, rng: random.Random) -> tuple[list[tuple[str, str]], int, str]:
     """Make sure that the answer is among the passages; half the time with another value."""
     texts = [text for _, text in shown]
@@ -65,7 +138,7 @@ def _with_answer(shown: list[tuple[str, str]], heading: str, fact: Fact, rng: ra
 
 def main() -> None:
     """Write ``data/conversations/train.jsonl``."""
-    lines = [json.dumps({"messages": conversation}) for conversation in build()]
+    lines = [json.dumps({"messages": conversation}) for conversation in (*build(), *rehearsal())]
     (FOLDER / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{len(lines)} conversations")
 

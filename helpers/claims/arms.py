@@ -7,7 +7,7 @@ from pathlib import Path
 
 from helpers.bots import CITATION, PASSAGES, SupportBot
 from helpers.claims.outcome import Outcome, Report, fresh_copy
-from helpers.experiments import without_passages
+from helpers.experiments import without_passages, without_rehearsal
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import with_passages
@@ -107,15 +107,18 @@ def hybrid_price(report: Report) -> Outcome:
         outcome.measure(f"resolved, {arm}", tables[arm]["resolved"])
     outcome.compare("resolved, hybrid minus rag", tables["hybrid"]["resolved"], tables["rag"]["resolved"])
     outcome.compare("resolved, hybrid minus lora", tables["hybrid"]["resolved"], tables["lora"]["resolved"])
-    report("an adapter that never saw a passage ...")
+    report("adapters that never saw a passage, and that did not rehearse ...")
     blind = kept_adapter("blind", without_passages(load_conversations()), LoraSettings())
+    unrehearsed = kept_adapter("unrehearsed", without_rehearsal(load_conversations()), LoraSettings())
     readers = {"rag": make_bot("rag"), "hybrid": make_bot("hybrid")}
     right = {name: tables[name]["facts_current"] for name in readers}
     right["blind hybrid"] = answered(SupportBot(help_center=help_center, adapter=blind), facts)["facts_current"]
+    right["hybrid without rehearsal"] = answered(SupportBot(help_center=help_center, adapter=unrehearsed), facts)["facts_current"]
     for name, found in right.items():
         outcome.measure(f"facts, {name}", found)
     outcome.compare("facts, hybrid minus rag", right["hybrid"], right["rag"])
     outcome.compare("facts, blind hybrid minus hybrid", right["blind hybrid"], right["hybrid"])
+    outcome.compare("facts, hybrid minus hybrid without rehearsal", right["hybrid"], right["hybrid without rehearsal"])
     for count in DISTRACTORS:
         report(f"{count} distractors ...")
         messages = _with_distractors(help_center, facts, count)

@@ -226,6 +226,7 @@ CLAIMS = (
             Check("The hybrid resolves more tickets than RAG.", "resolved, hybrid minus rag", above=0),
             Check("The hybrid resolves more tickets than fine-tuning.", "resolved, hybrid minus lora", above=0),
             Check("An adapter that never saw passages loses facts.", "facts, blind hybrid minus hybrid", below=0),
+            Check("Rehearsed readings keep facts.", "facts, hybrid minus hybrid without rehearsal", above=0, extra=True),
             Check("The hybrid reads worse than RAG alone.", "facts, hybrid minus rag", below=0, limit=True),
         ),
         Curve({name: {n: f"facts, {name}, {n} distractors" for n in arms.DISTRACTORS} for name in ("rag", "hybrid")}, "passages that do not answer, beside the one that does"),
