@@ -76,7 +76,7 @@ def test_a_failed_scoreboard_keeps_the_last_one(tmp_path: Path, monkeypatch: pyt
 
 def test_experiments_are_written_one_by_one_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     stored = {number: claim(number).stored() for number in (3, 4)}
-    moved = {name: Estimate(0.9, 0.9, 0.9, e.n) for name, e in stored[4].outcome.measures.items()}
+    moved = {name: Estimate(e.value - 0.5, e.low - 0.5, e.high - 0.5, e.n) for name, e in stored[4].outcome.measures.items()}
     again = {3: stored[3], 4: replace(stored[4], outcome=replace(stored[4].outcome, measures=moved))}
     monkeypatch.setattr(Claim, "recompute", lambda self, report: again[self.number])
     file = tmp_path / "out.json"
