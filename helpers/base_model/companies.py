@@ -1,13 +1,14 @@
 """The invented help centres that the base model learns to read from."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from helpers.base_model.meaning import NO_MEANING, Meanings
-from helpers.base_model.slots import fill
+from helpers.base_model.slots import fill, invented_name
 from helpers.knowledge import in_context, passage_vectors
 from helpers.paths import PRETRAINING
 
@@ -104,6 +105,17 @@ def give_headings(company: Company) -> None:
 
 def _as_heading(question: str, rng: random.Random) -> str:
     return (question[0].upper() + question[1:]).rstrip("?.! ") + rng.choice(("?", ""))
+
+
+def writer(rng: random.Random) -> Callable[[str, int], str]:
+    """Return what fills the slots of a text, from the text and its article: an article's values stay the same, and so does the company's name."""
+    values: dict[int, dict[str, str]] = {}
+    name = invented_name(rng)
+
+    def written(text: str, article: int) -> str:
+        return fill(text, values.setdefault(article, {"{company}": name}), rng)
+
+    return written
 
 
 def rank(companies: list[Company], meanings: Meanings) -> None:

@@ -19,7 +19,6 @@ import re
 from helpers.base_model import companies as companies_module
 from helpers.base_model.companies import Company, Question
 from helpers.base_model.meaning import Meanings
-from helpers.base_model.slots import fill, invented_name
 from helpers.base_model.stream import is_held_out, other_value
 from helpers.bots import PASSAGES
 from helpers.knowledge import HelpCenter
@@ -107,12 +106,7 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
 
 
 def _rehearsed(company: Company, question: Question, rng: random.Random) -> list[dict[str, str]]:
-    values: dict[int, dict[str, str]] = {}
-    name = invented_name(rng)
-
-    def written(text: str, article: int) -> str:
-        return fill(text, values.setdefault(article, {"{company}": name}), rng)
-
+    written = companies_module.writer(rng)
     shown = [company.sentences[number] for number in question.ranking[:PASSAGES]]
     passages = [(written(s.heading or s.title, s.article), written(s.text, s.article)) for s in shown]
     message = with_passages(written(question.text, question.article), passages)

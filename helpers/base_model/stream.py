@@ -172,12 +172,7 @@ class Stream:
         if question.answer is not None and rng.random() < missing:
             question = rng.choice([q for q in company.questions if q.answer is None] or [question])
         chosen = choose_passages(question, rng, most, missing)
-        values: dict[int, dict[str, str]] = {}
-        name = invented_name(rng)
-
-        def written(text: str, article: int) -> str:
-            return fill(text, values.setdefault(article, {"{company}": name}), rng)
-
+        written = companies_module.writer(rng)
         asked = written(question.text, question.article)
         passages = []
         for number in chosen:
