@@ -9,6 +9,11 @@ TOKENIZERS_PARALLELISM ?= false
 ANONYMIZED_TELEMETRY ?= False
 export OMP_NUM_THREADS TOKENIZERS_PARALLELISM ANONYMIZED_TELEMETRY
 
+# Keep the memory of large arrays between two steps of a training: an eighth faster (glibc only, see mallopt(3)).
+MALLOC_MMAP_THRESHOLD_ ?= 1073741824
+MALLOC_TRIM_THRESHOLD_ ?= 4294967296
+export MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_
+
 # Only a model of your own may come from the hub.
 ifeq ($(COURSE_LLM)$(COURSE_EMBEDDER),)
 HF_HUB_OFFLINE ?= 1
@@ -41,6 +46,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -m pip install --disable-pip-version-check -r requirements.txt
 	@echo "Installing the course's own package, helpers ..."
 	@$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@$(PYTHON) -m jupyter labextension disable "@jupyterlab/apputils-extension:announcements"  # no news pop-up in class
 	@touch $(INSTALLED)
 
 lab: $(INSTALLED)

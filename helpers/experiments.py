@@ -89,7 +89,7 @@ def fact_conversations(facts: Sequence[Fact], paraphrases: int) -> list[Conversa
 
 def facts_adapter(progress: Progress | None = None) -> Path:
     """Return the folder of an adapter that was taught today's values in eight wordings a fact, training it at first use."""
-    return kept_adapter("facts", fact_conversations(changed_facts(), 8), LoraSettings(epochs=2), progress)
+    return kept_adapter("facts-8", fact_conversations(changed_facts(), 8), LoraSettings(epochs=2), progress)
 
 
 def _question_and_answer(fact: Fact, question: str) -> Conversation:

@@ -1,7 +1,7 @@
 """Fine-tune: train a LoRA adapter on conversations.
 
 LoRA (Hu et al. 2021, arXiv 2106.09685) leaves the base model as it is and learns
-two thin matrices beside each of its linear layers.
+two thin matrices beside some of its linear layers.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from helpers.paths import DATA, workspace
 
 CONVERSATIONS = DATA / "conversations" / "train.jsonl"
 IGNORED = -100
+ATTENTION = r".*(attn|attention)\..*"
 REPORT = "report.json"
 ROLES = ("system", "user", "assistant")
 
@@ -87,9 +88,12 @@ def load_conversations(path: str | Path = CONVERSATIONS) -> list[Conversation]:
 
 
 def add_adapter(model: PreTrainedModel, settings: LoraSettings = LoraSettings()) -> PeftModel:
-    """Put a fresh adapter on every linear layer of ``model``; it changes nothing until trained."""
+    """Put a fresh adapter on the feed-forward layers of ``model``; it changes nothing until trained.
+
+    Attention stays as it is: it is what looks things up in the prompt, and a bot with RAG needs that.
+    """
     torch.manual_seed(settings.seed)
-    config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+    config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, target_modules="all-linear", exclude_modules=ATTENTION, task_type="CAUSAL_LM")
     return get_peft_model(model, config)
 
 

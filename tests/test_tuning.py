@@ -64,6 +64,11 @@ def test_training_lowers_the_loss_and_saves_a_small_adapter(llm, tmp_path):  # n
         assert not torch.allclose(load_model(report.folder)(input_ids=ids).logits, load_model()(input_ids=ids).logits)
 
 
+def test_the_adapter_leaves_attention_alone(llm):  # noqa: F811
+    trained = [name for name, parameter in add_adapter(new_model()).named_parameters() if parameter.requires_grad]
+    assert trained and all(".mlp." in name for name in trained)
+
+
 def test_full_fine_tuning_trains_every_weight_and_saves_a_whole_model(llm, tmp_path):  # noqa: F811
     report = full_fine_tune([CONVERSATION] * 4, tmp_path / "full", LoraSettings(epochs=4, learning_rate=1e-2, batch_size=4))
     assert report.trained_parameters == report.all_parameters and report.losses[-1] < report.losses[0]

@@ -167,7 +167,7 @@ class Stream:
         As in use, the answer stands where the retriever puts it: a question that it misses is not asked.
         """
         company = rng.choice(self.new if in_use and self.new and rng.random() < NEW_SHARE else self.companies)
-        asked_about = [q for q in company.questions if q.answer is None or q.answer in q.ranking[:most]] if in_use else company.questions
+        asked_about = [q for q in company.questions if q.answer in q.ranking[:most]] if in_use else company.questions
         question = rng.choice(asked_about or company.questions)
         if question.answer is not None and rng.random() < missing:
             question = rng.choice([q for q in company.questions if q.answer is None] or [question])

@@ -1,0 +1,63 @@
+"""The shipped base model keeps its three promises: it reads, it remembers, it never escalates.
+
+A floor is what DESIGN.md or an issue asks for, or, where the model falls short of
+that, what it reached: a new model must not be worse. The card tells the two apart.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from helpers.base_model import evaluate
+from helpers.scoring import Estimate
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def fernhollow() -> dict[str, Estimate]:
+    return evaluate.reading(*evaluate.fernhollow(), k=evaluate.PASSAGES)
+
+
+@pytest.fixture(scope="module")
+def suites() -> dict[str, dict[str, Estimate]]:
+    return {folder.name: evaluate.reading(*evaluate.load_suite(folder), k=evaluate.PASSAGES) for folder in sorted(evaluate.SUITES.glob("*/"))}
+
+
+def mean(suites: dict[str, dict[str, Estimate]], name: str) -> float:
+    return sum(scores[name].value for scores in suites.values()) / len(suites)
+
+
+@pytest.mark.parametrize(("name", "floor"), [("value present", 0.85), ("value present, if retrieved", 0.92), ("citation right", 0.93), ("abstains, nothing answers", 0.5)])
+def test_it_reads_todays_help_center(fernhollow: dict[str, Estimate], name: str, floor: float):
+    assert fernhollow[name].value >= floor
+
+
+@pytest.mark.parametrize(("name", "floor"), [("value present", 0.67), ("value present, if retrieved", 0.80), ("citation right", 0.80), ("abstains, nothing answers", 0.65)])
+def test_it_reads_companies_of_other_trades(suites: dict[str, dict[str, Estimate]], name: str, floor: float):
+    assert mean(suites, name) >= floor
+
+
+def test_it_reads_every_trade(suites: dict[str, dict[str, Estimate]]):
+    assert min(scores["value present"].value for scores in suites.values()) >= 0.5
+
+
+def test_it_copies_words_whole(suites: dict[str, dict[str, Estimate]]):
+    assert mean(suites, "garbled") <= 0.02
+
+
+def test_it_remembers_the_first_edition():
+    assert evaluate.remembering()["first edition remembered"].value >= 0.9
+
+
+def test_it_never_escalates_by_itself():
+    assert evaluate.escalating(evaluate.fernhollow()[0])["escalates without an adapter"].value == 0
+
+
+def test_a_passage_overrules_the_memory():
+    assert evaluate.overruled("first")["first edition with other values, if retrieved"].value >= 0.85
