@@ -10,7 +10,7 @@ from helpers.controls import HALF, LABELLED, SIDE_BY_SIDE, WIDE, Quiet, choices,
 from helpers.scenarios import ARM_NAMES, ARMS, SCENARIOS, Ticket, load_tickets, make_bot as course_bot
 
 OWN = "own"
-FIRST = {"facts": ("f042", "f075", "f004", "f102", "u002"), "behaviour": ("b089", "b001", "b057", "b127", "b101")}
+FIRST = {"facts": ("f042", "f075", "f004", "f102", "u002"), "behaviour": ("b088", "b001", "b057", "b127", "b101")}
 NOBODY = ""
 
 

@@ -51,7 +51,7 @@ def open_machine(notebook: NotebookPage) -> Locator:
 
 
 def open_predictions(notebook: NotebookPage) -> Locator:
-    return notebook.lab('Predictions({"rag-facts"')
+    return notebook.lab('"rag-facts": "facts_current')
 
 
 def open_tracer(notebook: NotebookPage) -> Locator:
