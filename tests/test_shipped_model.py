@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from helpers.base_model import evaluate
+from helpers.scenarios import current_help_center
 from helpers.scoring import Estimate
 
 
@@ -56,7 +57,7 @@ def test_it_remembers_the_first_edition():
 
 
 def test_it_never_escalates_by_itself():
-    assert evaluate.escalating(evaluate.fernhollow()[0])["escalates without an adapter"].value == 0
+    assert evaluate.escalating(current_help_center())["escalates without an adapter"].value == 0
 
 
 def test_a_passage_overrules_the_memory():
