@@ -17,7 +17,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from helpers.paths import BASE_MODEL, EMBEDDER_SHA256, ROOT, workspace
+from helpers.paths import BASE_MODEL, EMBEDDER_SHA256, RETRIEVAL_ADAPTER, ROOT, workspace
 
 REQUIREMENTS = ROOT / "requirements.txt"
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
@@ -47,7 +47,7 @@ class Check:
 
 def report() -> list[Check]:
     """Check Python, the packages, sqlite, the disk, both models and the workspace."""
-    return [python_version(), *packages(), sqlite(), embedder(), base_model(), *storage()]
+    return [python_version(), *packages(), sqlite(), embedder(), retrieval_adapter(), base_model(), *storage()]
 
 
 def python_version() -> Check:
@@ -109,12 +109,24 @@ def base_model(folder: Path = BASE_MODEL) -> Check:
     """Check that the base model's weights are those of ``sha256.txt`` beside them."""
     if os.environ.get("COURSE_LLM"):
         return _other_model("base model", "COURSE_LLM")
+    return _own_weights("base model", folder / "model.safetensors")
+
+
+def retrieval_adapter(folder: Path = RETRIEVAL_ADAPTER) -> Check:
+    """Check that the embedder's adapter is that of ``sha256.txt`` beside it."""
+    if os.environ.get("COURSE_EMBEDDER"):
+        return Check("retrieval adapter", "not used: COURSE_EMBEDDER is set")
+    return _own_weights("retrieval adapter", folder / "adapter_model.safetensors")
+
+
+def _own_weights(name: str, weights: Path) -> Check:
     cure = "git checkout -- data/models (or clone the course again)"
+    digest = weights.parent / "sha256.txt"
     try:
-        wanted = (folder / "sha256.txt").read_text(encoding="utf-8").split()[0]
+        wanted = digest.read_text(encoding="utf-8").split()[0]
     except (OSError, IndexError):
-        return Check("base model", f"{folder / 'sha256.txt'} is missing or empty", cure)
-    return _weights("base model", folder / "model.safetensors", wanted, cure)
+        return Check(name, f"{digest} is missing or empty", cure)
+    return _weights(name, weights, wanted, cure)
 
 
 def _weights(name: str, path: Path, wanted: str, cure: str) -> Check:

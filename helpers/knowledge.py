@@ -203,7 +203,7 @@ class HelpCenter:
         """
         folder = Path(folder).expanduser().resolve()
         articles = _read_folder(folder)
-        key = hashlib.sha256(f"{folder}|{chunk_size}|{_name_of(embedder)}".encode()).hexdigest()[:12]
+        key = hashlib.sha256(f"{folder}|{chunk_size}|{_name_of(embedder or load_embedder())}".encode()).hexdigest()[:12]
         return cls(articles, workspace() / "indexes" / f"{folder.name}-{key}", folder, embedder, chunk_size)
 
     def passages(self, article: Article) -> list[Document]:
@@ -364,8 +364,8 @@ def _passage(document: Document, distance: float) -> Passage:
     return Passage(data["text"], data["article"], data["title"], data["heading"], 1.0 - distance)
 
 
-def _name_of(embedder: Embeddings | None) -> str:
-    return os.environ.get("COURSE_EMBEDDER", "") if embedder is None else getattr(embedder, "model_name", None) or type(embedder).__name__
+def _name_of(embedder: Embeddings) -> str:
+    return getattr(embedder, "model_name", None) or type(embedder).__name__
 
 
 def articles_from(pairs: Iterable[tuple[str, str]]) -> dict[str, Article]:

@@ -4,6 +4,7 @@ Two settings switch to other models, through the same code: ``COURSE_LLM`` and
 ``COURSE_EMBEDDER`` name a local folder or a hub id.
 """
 
+import hashlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -23,9 +24,10 @@ from langchain_core.messages import AIMessage
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from helpers.paths import BASE_MODEL, EMBEDDER_SHA256
+from helpers.paths import BASE_MODEL, EMBEDDER_SHA256, RETRIEVAL_ADAPTER
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
@@ -58,16 +60,45 @@ def embedder_folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
-@lru_cache(maxsize=2)
-def _embedder(name: str) -> Embeddings:
+def _new_embedder(name: str) -> Embeddings:
     from langchain_huggingface import HuggingFaceEmbeddings
 
     return HuggingFaceEmbeddings(model_name=name, encode_kwargs={"normalize_embeddings": True, "batch_size": 64})
 
 
-def load_embedder() -> Embeddings:
-    """Return the sentence embedder (vectors of 384 numbers, length 1) as a LangChain object."""
+@lru_cache(maxsize=2)
+def _embedder(name: str) -> Embeddings:
+    return _new_embedder(name)
+
+
+def published_embedder() -> Embeddings:
+    """Return all-MiniLM-L6-v2, or what ``COURSE_EMBEDDER`` names, as it was published."""
     return _embedder(os.environ.get("COURSE_EMBEDDER") or str(embedder_folder()))
+
+
+@lru_cache(maxsize=1)
+def _tuned_embedder(adapter: Path) -> Embeddings:
+    embedder = _new_embedder(str(embedder_folder()))
+    weights = adapter / "adapter_model.safetensors"
+    try:
+        embedder._client.load_adapter(str(adapter))
+        embedder.model_name = f"all-MiniLM-L6-v2 with adapter {hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f"The embedder's adapter in {adapter} cannot be read. Run: git checkout -- data/models") from error
+    return embedder
+
+
+def load_embedder(adapter: Path = RETRIEVAL_ADAPTER) -> Embeddings:
+    """Return the course's sentence embedder (vectors of 384 numbers, length 1) as a LangChain object.
+
+    It is all-MiniLM-L6-v2 with the course's LoRA adapter, which moves a customer's question and
+    the sentence that answers it closer together (``helpers/base_model/retrieval.py`` trains it),
+    or what ``COURSE_EMBEDDER`` names, as it was published.
+
+    Raises:
+        ModelError: the adapter's files are missing or damaged.
+    """
+    return published_embedder() if os.environ.get("COURSE_EMBEDDER") else _tuned_embedder(adapter)
 
 
 @lru_cache(maxsize=2)

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -51,13 +52,15 @@ def test_python_outside_the_range(version: tuple, ok: bool, monkeypatch: pytest.
     assert check.python_version().ok is ok
 
 
-def test_damaged_and_missing_weights_of_the_base_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("part", "file"), [(check.base_model, "model.safetensors"), (check.retrieval_adapter, "adapter_model.safetensors")])
+def test_damaged_and_missing_weights(part: Callable, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("COURSE_LLM", raising=False)
-    assert "sha256.txt" in check.base_model(tmp_path).found
+    monkeypatch.delenv("COURSE_EMBEDDER", raising=False)
+    assert "sha256.txt" in part(tmp_path).found
     (tmp_path / "sha256.txt").write_text("0" * 64 + "  model.safetensors\n", encoding="utf-8")
-    assert "cannot be read" in check.base_model(tmp_path).found
-    (tmp_path / "model.safetensors").write_bytes(b"half a download")
-    damaged = check.base_model(tmp_path)
+    assert "cannot be read" in part(tmp_path).found
+    (tmp_path / file).write_bytes(b"half a download")
+    damaged = part(tmp_path)
     assert "damaged" in damaged.found and "git checkout" in damaged.cure
 
 

@@ -14,6 +14,7 @@ import pytest
 from fixtures import FakeEmbedder, own_workspace  # noqa: F401
 
 from helpers.knowledge import HelpCenter, HelpCenterError, SentenceSplitter, articles_from
+from helpers.models import embedder_folder
 
 SPLITTER = SentenceSplitter(chunk_size=400, chunk_overlap=0)
 
@@ -202,7 +203,7 @@ def test_folders_of_the_same_name_never_mix(folder, tmp_path):
 
 def test_another_embedder_has_an_index_of_its_own(folder, monkeypatch):
     default = HelpCenter.from_folder(folder)
-    monkeypatch.setenv("COURSE_EMBEDDER", str(default.embedder.model_name))
+    monkeypatch.setenv("COURSE_EMBEDDER", str(embedder_folder()))
     assert HelpCenter.from_folder(folder).index_folder != default.index_folder != open_folder(folder).index_folder
 
 

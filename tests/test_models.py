@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from fixtures import build_llm, llm, llm_folder, own_workspace  # noqa: F401
@@ -10,7 +12,12 @@ from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 from safetensors.torch import load_file, save_file
 
-from helpers.models import ChatModel, ModelError, embedder_folder, load_embedder, load_model, load_tokenizer, new_model
+from helpers.base_model import companies as companies_module
+from helpers.base_model.companies import is_held_out
+from helpers.base_model.retrieval import pairs_of
+from helpers.knowledge import PassageEmbeddings
+from helpers.models import ChatModel, ModelError, embedder_folder, load_embedder, load_model, load_tokenizer, new_model, published_embedder
+from helpers.paths import RETRIEVAL_ADAPTER
 from helpers.tuning import LoraSettings, _save_whole, add_adapter
 
 
@@ -122,3 +129,23 @@ def test_the_embedder_is_the_published_one_and_finds_meaning():
     assert len(money) == 384 and sum(x * x for x in money) == pytest.approx(1.0, abs=1e-4)
     dot = lambda a, b: sum(x * y for x, y in zip(a, b, strict=True))  # noqa: E731
     assert dot(money, refund) > dot(money, basil) + 0.2
+
+
+def test_the_adapter_finds_more_answers_of_companies_that_it_never_saw():
+    companies = [company for company in companies_module.load() if is_held_out(company.name)][:8]
+    found = {}
+    for embedder in (published_embedder(), load_embedder()):
+        for pairs in map(pairs_of, companies):
+            passages = PassageEmbeddings(embedder).embed_documents(pairs.in_context)
+            best = (np.array(embedder.embed_documents(pairs.questions)) @ np.array(passages).T).argmax(1)
+            found.setdefault(embedder.model_name, []).extend(best == pairs.answers)
+    before, after = (np.mean(hits) for hits in found.values())
+    assert after > before + 0.03
+
+
+@pytest.mark.parametrize("damage", [lambda weights: weights.write_bytes(b"x" * 9000), Path.unlink])
+def test_a_damaged_adapter_of_the_embedder_says_how_to_get_it_back(tmp_path, damage):
+    folder = shutil.copytree(RETRIEVAL_ADAPTER, tmp_path / "retrieval-adapter")
+    damage(folder / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match="git checkout -- data/models"):
+        load_embedder(folder)

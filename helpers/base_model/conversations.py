@@ -16,13 +16,12 @@ import json
 import random
 import re
 
-from helpers.base_model import companies as companies_module
-from helpers.base_model.companies import Company, Question
-from helpers.base_model.meaning import Meanings
-from helpers.base_model.stream import is_held_out, other_value
+from helpers.base_model import companies as companies_module, retrieval
+from helpers.base_model.companies import Company, Question, is_held_out
+from helpers.base_model.stream import other_value
 from helpers.bots import PASSAGES
 from helpers.knowledge import HelpCenter
-from helpers.paths import DATA, HELP_CENTER, workspace
+from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import cited, with_passages
 from helpers.scenarios import Fact, load_facts, read_lines
 from helpers.scoring import value_present, voice_right
@@ -84,11 +83,12 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
 
     Questions that sound like one for a person are left out: these readings teach nothing about handing over.
     """
-    trained = [company for company in companies_module.load() if not is_held_out(company.name)]
-    companies = trained[:: len(trained) // REHEARSED_COMPANIES][:REHEARSED_COMPANIES]
-    for company in companies:
+    first, new = companies_module.load(), companies_module.load(companies_module.NEW)
+    for company in (*first, *new):
         companies_module.give_headings(company)
-    companies_module.rank(companies, Meanings(workspace() / "meanings"))
+    retrieval.rank([*first, *new])
+    trained = [company for company in first if not is_held_out(company.name)]
+    companies = trained[:: len(trained) // REHEARSED_COMPANIES][:REHEARSED_COMPANIES]
     conversations = []
     for company in companies:
         rng = random.Random(f"{seed}-{company.name}")

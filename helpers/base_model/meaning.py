@@ -47,7 +47,7 @@ class Meanings:
         return self._parts[0] if self._parts else np.zeros((0, WIDTH), np.float16)
 
     def _embedded(self, texts: Sequence[str]) -> np.ndarray:
-        from helpers.models import load_embedder
+        from helpers.models import published_embedder
 
-        self._embedder = self._embedder or load_embedder()
+        self._embedder = self._embedder or published_embedder()
         return np.array(self._embedder.embed_documents(list(texts)))

@@ -8,10 +8,9 @@ import random
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zlib import crc32
 
-from helpers.base_model import companies as companies_module
-from helpers.base_model.companies import Company, Question
+from helpers.base_model import companies as companies_module, retrieval
+from helpers.base_model.companies import Company, Question, is_held_out
 from helpers.base_model.meaning import NO_MEANING, Meanings
 from helpers.base_model.slots import draw, fill, invented_name, splice
 from helpers.paths import PRETRAINING
@@ -447,12 +446,9 @@ def load(prose: list[str], meanings: Meanings, seed: int = 0, unanswered: Unansw
     companies, new, messages = companies_module.load(), companies_module.load(companies_module.NEW), _messages(PRETRAINING / "messages")
     for company in (*companies, *new):
         companies_module.give_headings(company)
-    companies_module.rank([*companies, *new], meanings)
+    companies_module.give_meanings([*companies, *new], meanings)
+    retrieval.rank([*companies, *new])
     shared, apart = ([c for c in companies if is_held_out(c.name) is held_out] for held_out in (False, True))
+    new = [c for c in new if not is_held_out(c.name)]
     known, unknown = ([m for m in messages if is_held_out(m[1]) is held_out] for held_out in (False, True))
     return Stream(shared, prose, seed, meanings, known, unanswered, new), Stream(apart, prose, seed + 1, meanings, unknown, unanswered)
-
-
-def is_held_out(name: str) -> bool:
-    """True for one name in twelve, by a checksum: what the training never reads."""
-    return crc32(name.encode()) % 12 == 5

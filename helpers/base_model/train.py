@@ -108,9 +108,9 @@ def _start_by_likeness(model: LlamaForCausalLM, strength: float = 0.7) -> None:
 
 def _start_from_embedder(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     """Give each token the embedder's vector of its text, projected by PCA to the model's width."""
-    from helpers.models import load_embedder
+    from helpers.models import published_embedder
 
-    inner = load_embedder()._client[0]
+    inner = published_embedder()._client[0]
     pieces = inner.auto_model.get_input_embeddings().weight.detach()
     weight = model.get_input_embeddings().weight
     rows, vectors = [], []
