@@ -62,7 +62,7 @@ lab: $(INSTALLED)
 
 test: browser $(INSTALLED)
 	@echo "Running the unit tests, the labs in a browser, then every notebook from top to bottom ..."
-	@$(PYTHON) -m pytest --nbval tests notebooks
+	@BROWSER_SCREENSHOTS="$${BROWSER_SCREENSHOTS:-$(CURDIR)/test-artifacts}" $(PYTHON) -m pytest --nbval tests notebooks
 
 check: $(INSTALLED)
 	@$(PYTHON) -m helpers check
