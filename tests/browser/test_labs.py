@@ -1,6 +1,7 @@
 """Each lab as a learner uses it: in JupyterLab, with the mouse, the keyboard and their own eyes."""
 
 import json
+import random
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -480,6 +481,69 @@ def test_a_known_reply_is_there_at_once_and_a_new_one_soon(open_notebook: Opener
     tickets = lab.get_by_label("Ticket").locator("option").all_inner_texts()[1:21]
     new = [seconds_until(lab, partial(lab.get_by_label("Ticket").select_option, ticket), section(lab, "Ticket").filter(has_text=ticket.partition(": ")[2].rstrip("…"))) for ticket in tickets]
     assert len(new) == 20 and median(new) < 2, new
+
+
+# Two hundred operations in the browser, on each of the four labs. Four minutes, so only on request: pytest -m long tests/browser
+
+OPERATIONS = 200
+WARM_UP = 60
+GROWTH = 1.10
+WORDS = ("", "How long is the warranty?", EVIL, "a " * 400, "# Title\n\nA sentence.")
+OPERATE = """(lab, [pick, choice, words]) => {
+  const usable = [...lab.querySelectorAll('button, select, input, textarea, summary')].filter(control => control.offsetParent && !control.disabled);
+  const control = usable[Math.floor(pick * usable.length)];
+  if (!control) return;
+  if (control.matches('button, summary')) return control.click();
+  if (control.matches('select')) control.selectedIndex = Math.floor(choice * control.options.length);
+  else control.value = words;
+  for (const name of ['input', 'change']) control.dispatchEvent(new Event(name, {bubbles: true}));
+}"""
+
+
+def toggle_works(lab: Locator) -> None:
+    option(lab, "Scenario", SCENARIOS["facts"]).click()
+    lab.get_by_label("Ticket").select_option(index=1)
+    full_toggle(lab)
+
+
+def machine_works(lab: Locator) -> None:
+    lab.get_by_role("button", name="Shipped edition").click()
+    full_machine(lab)
+
+
+def walk_works(lab: Locator) -> None:
+    lab.get_by_role("button", name="Worked example 1").click()
+    expect(lab.locator(".fern-card").first).to_contain_text(BRANCHES["rag"])
+
+
+WORKS = {"toggle": toggle_works, "time_machine": machine_works, "tracer": full_tracer, "decision_walk": walk_works}
+
+
+def memory_of(notebook: NotebookPage, server: Server) -> int:
+    """Return the bytes that the notebook's kernel holds, once it has done all that was asked of it."""
+    file = server.workspace / "memory.txt"
+    notebook.run_code(f"import gc, pathlib, psutil\ngc.collect()\npathlib.Path({str(file)!r}).write_text(str(psutil.Process().memory_info().rss))")
+    return int(file.read_text())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", WORKS)
+def test_with_an_adapter_two_hundred_random_operations_leave_a_lab_working(open_notebook: Opener, server: Server, name: str) -> None:
+    file, open_lab, _ = LABS[name]
+    notebook = open_notebook(file)
+    lab, rng, before = open_lab(notebook), random.Random(name), 0
+    for number in range(OPERATIONS):
+        if number == WARM_UP:
+            before = memory_of(notebook, server)
+        lab.evaluate(OPERATE, [rng.random(), rng.random(), rng.choice(WORDS)])
+        notebook.page.wait_for_timeout(100)
+    after = memory_of(notebook, server)
+    WORKS[name](lab)
+    expect_no_script_ran(notebook)
+    assert notebook.misfits(lab) == []
+    print(f"{name}: kernel {before / 1e6:.0f} MB after {WARM_UP} operations, {after / 1e6:.0f} MB after {OPERATIONS}")
+    assert after < GROWTH * before
 
 
 # With an adapter: trains it, which takes about 80 s on two idle cores. Leave it out with -k "not adapter".
