@@ -501,6 +501,7 @@ OPERATE = """(lab, [pick, choice, words]) => {
 
 
 def toggle_works(lab: Locator) -> None:
+    lab.get_by_label("Your own words").fill("")
     option(lab, "Scenario", SCENARIOS["facts"]).click()
     lab.get_by_label("Ticket").select_option(index=1)
     full_toggle(lab)
