@@ -26,7 +26,7 @@ def test_questions_that_nothing_answers_teach_nothing(companies):
 def test_each_half_is_ranked_by_an_adapter_that_never_saw_it(companies, tmp_path, monkeypatch):
     taught = []
     monkeypatch.setattr(retrieval, "train", lambda pairs, passes, seed: taught.append(pairs) or published_embedder()._client)
-    rank(companies, tmp_path / "rankings.npz")
+    rank(companies, tmp_path / "not yet there" / "rankings.npz")
     assert [[part.alone for part in pairs] for pairs in taught] == [[pairs_of(companies[1]).alone], [pairs_of(companies[0]).alone]]
     assert all(question.ranking[0] == question.answer for company in companies for question in company.questions if question.answer is not None)
     assert sorted(companies[0].questions[-1].ranking) == [0, 1]

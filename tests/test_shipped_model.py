@@ -27,7 +27,7 @@ def fernhollow() -> dict[str, Estimate]:
 
 @pytest.fixture(scope="module")
 def suites() -> dict[str, dict[str, Estimate]]:
-    return {folder.name: evaluate.reading(*evaluate.load_suite(folder), k=evaluate.PASSAGES) for folder in sorted(evaluate.SUITES.glob("*/"))}
+    return {name: evaluate.reading(*suite, k=evaluate.PASSAGES) for name, suite in evaluate.load_suites().items()}
 
 
 def mean(suites: dict[str, dict[str, Estimate]], name: str) -> float:

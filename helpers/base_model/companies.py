@@ -110,6 +110,14 @@ def _as_heading(question: str, rng: random.Random) -> str:
     return (question[0].upper() + question[1:]).rstrip("?.! ") + rng.choice(("?", ""))
 
 
+def load_with_headings() -> tuple[list[Company], list[Company]]:
+    """Parse all companies, those of ``FOLDER`` and the new ones, and put their sentences under headings."""
+    first, new = load(), load(NEW)
+    for company in (*first, *new):
+        give_headings(company)
+    return first, new
+
+
 def writer(rng: random.Random) -> Callable[[str, int], str]:
     """Return what fills the slots of a text, from the text and its article: an article's values stay the same, and so does the company's name."""
     values: dict[int, dict[str, str]] = {}

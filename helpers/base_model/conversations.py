@@ -83,9 +83,7 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
 
     Questions that sound like one for a person are left out: these readings teach nothing about handing over.
     """
-    first, new = companies_module.load(), companies_module.load(companies_module.NEW)
-    for company in (*first, *new):
-        companies_module.give_headings(company)
+    first, new = companies_module.load_with_headings()
     retrieval.rank([*first, *new])
     trained = [company for company in first if not is_held_out(company.name)]
     companies = trained[:: len(trained) // REHEARSED_COMPANIES][:REHEARSED_COMPANIES]

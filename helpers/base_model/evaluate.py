@@ -42,6 +42,11 @@ def load_suite(folder: Path) -> tuple[HelpCenter, list[SuiteQuestion]]:
     return help_center, [SuiteQuestion(row["text"], row["article"], row["value"]) for row in read_lines(folder / "questions.jsonl")]
 
 
+def load_suites() -> dict[str, tuple[HelpCenter, list[SuiteQuestion]]]:
+    """Return all suites by name."""
+    return {folder.name: load_suite(folder) for folder in sorted(SUITES.glob("*/"))}
+
+
 def fernhollow() -> tuple[HelpCenter, list[SuiteQuestion]]:
     """Return today's Fernhollow help centre with the held-out tickets as questions."""
     tickets = [*load_tickets("facts"), *(t for t in load_tickets("behaviour") if t.facts), *load_tickets("unanswerable")]
@@ -147,7 +152,7 @@ def main(k: int = PASSAGES) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--hybrid", action="store_true", help="also read with the course's adapter, trained at first use")
     adapter = course_adapter() if parser.parse_args().hybrid else None
-    suites = {"Fernhollow": fernhollow()} | {folder.name: load_suite(folder) for folder in sorted(SUITES.glob("*/"))}
+    suites = {"Fernhollow": fernhollow()} | load_suites()
     rows = {name: reading(*suite, k) for name, suite in suites.items()}
     rows["Fernhollow"] |= {**overruled("first"), **overruled("current"), **live_edits(), **remembering(), **escalating(suites["Fernhollow"][0])}
     if adapter:

@@ -5,7 +5,6 @@ card beside them is written by hand, with the figures of ``evaluate``.
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -16,6 +15,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from helpers.base_model import tokenizer as tokenizer_module
 from helpers.base_model.train import Recipe, build_model
+from helpers.base_model.weights import write_digest
 from helpers.paths import BASE_MODEL
 
 
@@ -29,9 +29,7 @@ def export(folder: Path, target: Path = BASE_MODEL) -> str:
     model.half().save_pretrained(target)
     tokenizer_module.save(tokenizer, target)
     shutil.copy(folder / "log.jsonl", target / "training_log.jsonl")
-    digest = hashlib.sha256((target / "model.safetensors").read_bytes()).hexdigest()
-    (target / "sha256.txt").write_text(digest + "\n", encoding="utf-8")
-    return digest
+    return write_digest(target / "model.safetensors")
 
 
 if __name__ == "__main__":

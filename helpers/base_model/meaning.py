@@ -17,6 +17,11 @@ WIDTH = 384
 NO_MEANING = -1
 
 
+def key_of(texts: Sequence[str]) -> str:
+    """Return the name under which something that was computed from ``texts`` is kept."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:20]
+
+
 class Meanings:
     """Sentence vectors by row number; each added list of texts is embedded once and kept in ``cache``."""
 
@@ -28,7 +33,7 @@ class Meanings:
 
     def add(self, texts: Sequence[str]) -> int:
         """Embed ``texts`` and return the row number of the first one."""
-        file = self.cache / (hashlib.sha256("\n".join(texts).encode()).hexdigest()[:20] + ".npy")
+        file = self.cache / f"{key_of(texts)}.npy"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             np.save(file, self._embedded(texts).astype(np.float16))

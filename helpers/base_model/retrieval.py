@@ -9,7 +9,6 @@ Gurevych 2019, arXiv 1908.10084; Hu et al. 2021, arXiv 2106.09685).
 """
 
 import argparse
-import hashlib
 import random
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,8 @@ from torch.nn import functional
 
 from helpers.base_model import companies as companies_module
 from helpers.base_model.companies import Company, is_held_out
+from helpers.base_model.meaning import key_of
+from helpers.base_model.weights import write_digest
 from helpers.models import embedder_folder, published_embedder
 from helpers.paths import RETRIEVAL_ADAPTER, ROOT
 
@@ -110,7 +111,7 @@ def rank(companies: list[Company], cache: Path = RANKINGS) -> None:
     retriever makes at companies that it never saw. Hence two adapters: each is trained on
     half of the companies and ranks the other half.
     """
-    keys = {company.name: hashlib.sha256("\n".join(companies_module.texts_of(company)).encode()).hexdigest()[:20] for company in companies}
+    keys = {company.name: key_of(companies_module.texts_of(company)) for company in companies}
     rankings = dict(np.load(cache)) if cache.exists() else {}
     if not rankings.keys() >= set(keys.values()):
         rankings = {}
@@ -120,6 +121,7 @@ def rank(companies: list[Company], cache: Path = RANKINGS) -> None:
             inside = {company.name for company in half}
             encoder = train([pairs_of(c) for c in companies if c.name not in inside and not is_held_out(c.name)], 1, seed=first)
             rankings |= {keys[company.name]: _ranking(encoder, company) for company in half}
+        cache.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(cache, **rankings)
     for company in companies:
         for question, row in zip(company.questions, rankings[keys[company.name]], strict=True):
@@ -139,16 +141,14 @@ def main() -> None:
     parser.add_argument("--target", type=Path, default=RETRIEVAL_ADAPTER)
     parser.add_argument("--passes", type=int, default=PASSES)
     options = parser.parse_args()
-    companies = [*companies_module.load(), *companies_module.load(companies_module.NEW)]
-    for company in companies:
-        companies_module.give_headings(company)
+    first, new = companies_module.load_with_headings()
+    companies = [*first, *new]
     unseen = [pairs_of(company) for company in companies if is_held_out(company.name)]
     print(f"{len(unseen)} companies held out: best passage right {first_right(published_embedder()._client, unseen):.3f}", flush=True)
     encoder = train([pairs_of(company) for company in companies if not is_held_out(company.name)], options.passes)
     print(f"with the adapter {first_right(encoder, unseen):.3f}")
     encoder.half()[0].auto_model.save_pretrained(options.target)
-    digest = hashlib.sha256((options.target / "adapter_model.safetensors").read_bytes()).hexdigest()
-    (options.target / "sha256.txt").write_text(digest + "\n", encoding="utf-8")
+    write_digest(options.target / "adapter_model.safetensors")
 
 
 if __name__ == "__main__":

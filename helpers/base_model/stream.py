@@ -443,9 +443,7 @@ def _styles(path: Path) -> list[tuple[str, str, str]]:
 
 def load(prose: list[str], meanings: Meanings, seed: int = 0, unanswered: Unanswered = Unanswered()) -> tuple[Stream, Stream]:
     """Return the training stream, and the one of the held-out companies and messages (one in twelve, by name or text)."""
-    companies, new, messages = companies_module.load(), companies_module.load(companies_module.NEW), _messages(PRETRAINING / "messages")
-    for company in (*companies, *new):
-        companies_module.give_headings(company)
+    (companies, new), messages = companies_module.load_with_headings(), _messages(PRETRAINING / "messages")
     companies_module.give_meanings([*companies, *new], meanings)
     retrieval.rank([*companies, *new])
     shared, apart = ([c for c in companies if is_held_out(c.name) is held_out] for held_out in (False, True))
