@@ -245,7 +245,7 @@ class Stream:
         return invented_name(rng) if kind < 0.4 else draw("code", rng) if kind < 0.6 else rng.choice(self.vocabulary)
 
     def _reading(self, asked: str, passages: list[Shown], gold: int | None, rng: random.Random, row: int = NO_MEANING) -> Example:
-        asked = _as_typed(asked, rng)
+        asked = as_typed(asked, rng)
         prompt = with_passages(asked, [(p.title, p.text) for p in passages]) if passages else asked
         shown = tuple(p.meaning for p in passages)
         if gold is None:
@@ -255,11 +255,11 @@ class Stream:
     def _remember(self, rng: random.Random) -> Example:
         number = rng.randrange(len(self.facts))
         fact, at = self.facts[number], rng.randrange(len(self.facts[number].questions))
-        return Example(_as_typed(fact.questions[at], rng), fact.statement.format(value=fact.first), "remember", asked=_row(self.fact_rows[number], at))
+        return Example(as_typed(fact.questions[at], rng), fact.statement.format(value=fact.first), "remember", asked=_row(self.fact_rows[number], at))
 
     def _unknown(self, rng: random.Random) -> Example:
         question = rng.choice(self.foreign)
-        return Example(_as_typed(fill(question.text, {}, rng), rng), UNKNOWN, "unknown", asked=question.meaning)
+        return Example(as_typed(fill(question.text, {}, rng), rng), UNKNOWN, "unknown", asked=question.meaning)
 
     def _contradicted(self, rng: random.Random, most: int, missing: float) -> Example:
         """A remembered fact beside passages: a passage with another value must win; without one, memory does not count."""
@@ -303,7 +303,7 @@ class Stream:
         number = rng.randrange(len(self.messages))
         text, row = self.messages[number][1], _row(self.message_row, number)
         if rng.random() < 0.3:
-            return Example(_as_typed(text, rng), UNKNOWN, "unknown", asked=row)
+            return Example(as_typed(text, rng), UNKNOWN, "unknown", asked=row)
         return self._reading(text, self._any_passages(rng, most), None, rng, row)
 
     def _any_passages(self, rng: random.Random, most: int) -> list[Shown]:
@@ -377,7 +377,7 @@ def choose_passages(question: Question, rng: random.Random, most: int, missing: 
     return chosen
 
 
-def _as_typed(text: str, rng: random.Random) -> str:
+def as_typed(text: str, rng: random.Random) -> str:
     """Return ``text`` as a hurried customer might type it."""
     if rng.random() < 0.12:
         text = rng.choice(GREETINGS) + text

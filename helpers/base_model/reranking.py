@@ -1,0 +1,226 @@
+"""Train the reranker: ``python -m helpers.base_model.reranking``.
+
+The embedder sees question and passage apart; a cross-encoder reads the two together
+(Nogueira and Cho 2019, arXiv 1901.04085). Ours is all-MiniLM-L6-v2 with one linear layer on
+the mean of its outputs; all layers are trained, the word vectors stay. It learns, from the
+invented companies, which of five sentences that the retriever brings answers a question, or
+that none of them does.
+
+The run can be killed at any moment. Started again it resumes from the last checkpoint.
+"""
+
+import argparse
+import json
+import random
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from sentence_transformers import CrossEncoder
+from torch.nn import functional
+
+from helpers.base_model import companies as companies_module, retrieval
+from helpers.base_model.companies import Company, is_held_out, texts_of
+from helpers.base_model.stream import as_typed
+from helpers.base_model.weights import write_digest
+from helpers.knowledge import PassageEmbeddings
+from helpers.models import load_embedder
+from helpers.paths import RERANKER, ROOT
+from helpers.reranker import CALIBRATION, HEAD, LAYERS, SEARCHED, Reranker, new_cross_encoder
+
+CANDIDATES = 5
+QUESTIONS = 16
+POOL = 40
+LEARNING_RATE = 1.2e-4
+HEAD_RATE = 2e-3
+WARM_UP = 100
+EASY = 600
+NONE_SHARE = 0.2
+UNANSWERED_SHARE = 0.25
+ODD_COMPANIES = 0.3
+ODD_SLOTS = ("n", "money", "name", "colour", "time", "thing", "place", "email", "dur", "person", "code", "menu", "pct", "weekday")
+SLOT = re.compile(r"\{(?!company)\w+?\d*\}")
+CHECKPOINT_EVERY = 200
+
+
+class Choice(NamedTuple):
+    """A question, some sentences in their context, and the place of the one that answers; None if none does."""
+
+    question: str
+    candidates: list[str]
+    answer: int | None
+
+
+def with_odd_values(company: Company, rng: random.Random) -> Company:
+    """Return ``company`` with values of another kind in half of its slots.
+
+    "The desk closes at Mrs. Hall" makes no sense, and still answers when the desk closes:
+    what a passage states is what counts, however unlikely.
+    """
+    return replace(company, sentences=[replace(s, text=SLOT.sub(lambda slot: f"{{{rng.choice(ODD_SLOTS)}}}" if rng.random() < 0.5 else slot[0], s.text)) for s in company.sentences])
+
+
+def choices_of(company: Company, rng: random.Random, easy: bool = False) -> list[Choice]:
+    """Return the questions of ``company``, each with sentences that the retriever brings for it, or with random ones if ``easy``.
+
+    Of a share of the questions the answer is taken out. Questions that nothing answers are used less
+    often: their wording gives them away.
+    """
+    texts, size = texts_of(company), len(company.sentences)
+    found = []
+    for question, text in zip(company.questions, texts[2 * size :], strict=True):
+        if question.answer is None and rng.random() > UNANSWERED_SHARE:
+            continue
+        others = [n for n in (rng.sample(range(size), min(size, CANDIDATES + 1)) if easy else question.ranking) if n != question.answer]
+        answered = question.answer is not None and rng.random() > NONE_SHARE
+        shown = ([question.answer] if answered else []) + others[: CANDIDATES - 2]
+        shown += rng.sample(others[CANDIDATES - 2 :], min(CANDIDATES - len(shown), len(others[CANDIDATES - 2 :])))
+        rng.shuffle(shown)
+        found.append(Choice(as_typed(text, rng), [texts[n] for n in shown], shown.index(question.answer) if answered else None))
+    return found
+
+
+def batches(companies: list[Company], seed: int = 0) -> list[list[Choice]]:
+    """Return all batches of one pass over ``companies``: the easy ones first, each of choices of similar length."""
+    rng = random.Random(seed)
+    easy, hard = [], []
+    for company in companies:
+        shown = with_odd_values(company, rng) if rng.random() < ODD_COMPANIES else company
+        easy += choices_of(shown, rng, easy=True)
+        hard += choices_of(shown, rng)
+    rng.shuffle(easy)
+    rng.shuffle(hard)
+    first = EASY * QUESTIONS
+    return [*_by_length(easy[:first], rng), *_by_length(hard[min(first, len(easy)) :], rng)]
+
+
+def _by_length(choices: list[Choice], rng: random.Random) -> Iterator[list[Choice]]:
+    for at in range(0, len(choices), POOL * QUESTIONS):
+        pool = sorted(choices[at : at + POOL * QUESTIONS], key=lambda c: len(c.question) + max(map(len, c.candidates)))
+        parts = [pool[begin : begin + QUESTIONS] for begin in range(0, len(pool), QUESTIONS)]
+        rng.shuffle(parts)
+        yield from parts
+
+
+def loss_of(encoder: CrossEncoder, batch: list[Choice]) -> torch.Tensor:
+    """Return the cross-entropy of the right candidate among all, with "none of them" as one more at logit 0."""
+    pairs = [(choice.question, candidate) for choice in batch for candidate in choice.candidates]
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = encoder(encoder.preprocess(pairs))["scores"].float()[:, 0]
+    per_choice = scores.split([len(choice.candidates) for choice in batch])
+    logits = torch.nn.utils.rnn.pad_sequence(list(per_choice), batch_first=True, padding_value=-1e4)
+    logits = torch.cat([torch.zeros(len(batch), 1), logits], 1)
+    right = torch.tensor([0 if choice.answer is None else choice.answer + 1 for choice in batch])
+    return functional.cross_entropy(logits, right)
+
+
+def train(companies: list[Company], checkpoint: Path, seed: int = 0) -> CrossEncoder:
+    """Return the cross-encoder, trained in one pass over ``companies``; goes on from ``checkpoint`` if it exists."""
+    torch.manual_seed(seed)
+    encoder = new_cross_encoder(attention="eager")
+    encoder[0].auto_model.embeddings.requires_grad_(False)
+    layers, head = list(encoder[0].auto_model.encoder.parameters()), list(encoder[-1].parameters())
+    update = torch.optim.AdamW([{"params": layers, "lr": LEARNING_RATE}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.01)
+    steps = batches(companies, seed)
+    pace = torch.optim.lr_scheduler.LambdaLR(update, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / len(steps)))
+    done = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        encoder.load_state_dict(state["encoder"])
+        update.load_state_dict(state["update"])
+        pace.load_state_dict(state["pace"])
+        done = state["done"]
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    encoder.train()
+    losses, begin = [], time.time()
+    for step in range(done, len(steps)):
+        torch.manual_seed(seed + step)  # for dropout: a run that goes on drops what it would have dropped
+        loss = loss_of(encoder, steps[step])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([*layers, *head], 1.0)
+        update.step()
+        pace.step()
+        update.zero_grad()
+        losses.append(loss.item())
+        if (step + 1) % CHECKPOINT_EVERY == 0:
+            print(f"step {step + 1} of {len(steps)}: loss {sum(losses) / len(losses):.3f}, {time.time() - begin:.0f} s", flush=True)
+            losses = []
+            part = checkpoint.with_suffix(".part")
+            torch.save({"encoder": encoder.state_dict(), "update": update.state_dict(), "pace": pace.state_dict(), "done": step + 1}, part)
+            part.replace(checkpoint)
+    return encoder.eval()
+
+
+def calibrate(encoder: CrossEncoder, companies: list[Company], seed: int = 0) -> tuple[float, float]:
+    """Return the weight of the embedder's similarity and the bias that make the chances true on ``companies``.
+
+    The two judges make different mistakes, so their sum is better than either. Maximum likelihood,
+    as temperature scaling does it (Guo et al. 2017, arXiv 1706.04599).
+
+    Args:
+        companies: companies that neither the embedder's adapter nor ``encoder`` was trained on.
+    """
+    scores, similarities, answers = (torch.tensor(np.concatenate(part)) for part in zip(*(_judged(encoder, c, random.Random(f"{seed}-{c.name}")) for c in companies), strict=True))
+    parameters = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    search = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        search.zero_grad()
+        logits = torch.cat([torch.zeros(len(scores), 1), scores + parameters[0] * similarities + parameters[1]], 1)
+        value = functional.cross_entropy(logits, answers)
+        value.backward()
+        return value
+
+    search.step(loss)
+    weight, bias = parameters.tolist()
+    return weight, bias
+
+
+def _judged(encoder: CrossEncoder, company: Company, rng: random.Random) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the scores and similarities (questions x passages) of what a search brings, and which one answers, from 1 on; 0 if none does."""
+    texts, size, embedder = texts_of(company), len(company.sentences), load_embedder()
+    passages = np.array(PassageEmbeddings(embedder).embed_documents(texts[:size]))
+    answered = [n for n, question in enumerate(company.questions) if question.answer is not None]
+    likeness = np.array(embedder.embed_documents([texts[2 * size + n] for n in answered])) @ passages.T
+    gold = np.array([company.questions[n].answer for n in answered])
+    taken_out = np.array([rng.random() < NONE_SHARE for _ in answered])
+    likeness[taken_out, gold[taken_out]] = -1.0
+    best = np.argsort(-likeness, axis=1)[:, :SEARCHED]
+    pairs = [(texts[2 * size + n], texts[place]) for n, row in zip(answered, best, strict=True) for place in row]
+    scores = np.array(Reranker(encoder).score(pairs)).reshape(best.shape)
+    hits = (best == gold[:, None]) & ~taken_out[:, None]
+    return scores, np.take_along_axis(likeness, best, 1), np.where(hits.any(1), hits.argmax(1) + 1, 0)
+
+
+def save(encoder: CrossEncoder, weight: float, bias: float, folder: Path) -> None:
+    """Write what was trained to ``folder``, in half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, part in ((LAYERS, encoder[0].auto_model.encoder), (HEAD, encoder[-1])):
+        save_file({key: value.half().contiguous() for key, value in part.state_dict().items()}, folder / name)
+    (folder / CALIBRATION).write_text(json.dumps({"similarity_weight": round(weight, 2), "bias": round(bias, 2)}) + "\n", encoding="utf-8")
+    write_digest(folder / LAYERS)
+
+
+def main() -> None:
+    """Train the reranker, calibrate it on the held-out companies and save it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--target", type=Path, default=RERANKER)
+    parser.add_argument("--checkpoint", type=Path, default=ROOT / ".cache" / "reranker.pt")
+    options = parser.parse_args()
+    first, new = companies_module.load_with_headings()
+    companies = [*first, *new]
+    retrieval.rank(companies)
+    encoder = train([company for company in companies if not is_held_out(company.name)], options.checkpoint)
+    weight, bias = calibrate(encoder, [company for company in companies if is_held_out(company.name)])
+    print(f"similarity weight {weight:.2f}, bias {bias:.2f}")
+    save(encoder, weight, bias, options.target)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The reranker: reads a question and a passage together, and says how likely the passage answers."""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from langchain_core.cross_encoders import BaseCrossEncoder
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from scipy.special import logsumexp
+
+from helpers.models import ModelError, embedder_folder
+from helpers.paths import RERANKER
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+SEARCHED = 8
+BATCH = 64
+LAYERS, HEAD, CALIBRATION = "layers.safetensors", "head.safetensors", "calibration.json"
+
+
+class Reranker(BaseCrossEncoder):
+    """A cross-encoder as LangChain knows it, and how its scores join the embedder's.
+
+    An embedder compares two vectors that were made apart; a cross-encoder reads both texts
+    in one pass, which tells more and takes longer (Nogueira and Cho 2019, arXiv 1901.04085).
+    So the index brings a few passages, and only those are read again.
+
+    Args:
+        encoder: the network; it gives one number for a pair of texts.
+        similarity_weight: what one unit of cosine similarity adds to that number.
+        bias: what is added to the sum, so that 0 means: as likely as that no passage answers.
+    """
+
+    def __init__(self, encoder: "CrossEncoder", similarity_weight: float = 0.0, bias: float = 0.0) -> None:
+        self.encoder, self.similarity_weight, self.bias = encoder, similarity_weight, bias
+
+    def score(self, text_pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Return a number for each pair of question and passage; the higher, the rather the passage answers."""
+        return self.encoder.predict(list(text_pairs), batch_size=BATCH, activation_fn=_as_it_is, show_progress_bar=False).tolist()
+
+    def chances(self, scores: Sequence[float], similarities: Sequence[float]) -> np.ndarray:
+        """Return for each passage of one question the chance that it is the one that answers.
+
+        A softmax over the passages and one more choice: that none of them answers.
+
+        Args:
+            scores: what ``score`` says of each passage.
+            similarities: the cosine similarity of each passage and the question.
+        """
+        logits = np.asarray(scores) + self.similarity_weight * np.asarray(similarities) + self.bias
+        return np.exp(logits - logsumexp([0.0, *logits]))
+
+
+def _as_it_is(scores: object) -> object:
+    return scores
+
+
+def new_cross_encoder(attention: str = "sdpa") -> "CrossEncoder":
+    """Return all-MiniLM-L6-v2 with one untrained linear layer on the mean of its outputs: a number for a pair of texts."""
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.base.modules import Dense, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    trunk = Transformer(str(embedder_folder()), model_kwargs={"attn_implementation": attention})
+    width = trunk.get_embedding_dimension()
+    head = Dense(width, 1, activation_function=None, module_output_name="scores")
+    return CrossEncoder(modules=[trunk, Pooling(width, "mean"), head], device="cpu")
+
+
+@lru_cache(maxsize=1)
+def load_reranker(folder: Path = RERANKER) -> Reranker:
+    """Return the course's reranker (``helpers/base_model/reranking.py`` trains it).
+
+    Raises:
+        ModelError: its files are missing or damaged.
+    """
+    encoder = new_cross_encoder()
+    try:
+        encoder[0].auto_model.encoder.load_state_dict(load_file(folder / LAYERS))
+        encoder[-1].load_state_dict(load_file(folder / HEAD))
+        calibration = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
+        return Reranker(encoder.float().eval(), calibration["similarity_weight"], calibration["bias"])
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"The reranker in {folder} cannot be read. Run: git checkout -- data/models") from error
