@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from langchain_core.cross_encoders import BaseCrossEncoder
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -41,7 +42,7 @@ class Reranker(BaseCrossEncoder):
 
     def score(self, text_pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Return a number for each pair of question and passage; the higher, the rather the passage answers."""
-        return self.encoder.predict(list(text_pairs), batch_size=BATCH, activation_fn=_as_it_is, show_progress_bar=False).tolist()
+        return self.encoder.predict(list(text_pairs), batch_size=BATCH, activation_fn=torch.nn.Identity(), show_progress_bar=False).tolist()
 
     def chances(self, scores: Sequence[float], similarities: Sequence[float]) -> np.ndarray:
         """Return for each passage of one question the chance that it is the one that answers.
@@ -54,10 +55,6 @@ class Reranker(BaseCrossEncoder):
         """
         logits = np.asarray(scores) + self.similarity_weight * np.asarray(similarities) + self.bias
         return np.exp(logits - logsumexp([0.0, *logits]))
-
-
-def _as_it_is(scores: object) -> object:
-    return scores
 
 
 def new_cross_encoder(attention: str = "sdpa") -> "CrossEncoder":

@@ -27,8 +27,9 @@ from torch.nn import functional
 
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, is_held_out, texts_of
+from helpers.base_model.slots import SLOT
 from helpers.base_model.stream import as_typed
-from helpers.base_model.weights import write_digest
+from helpers.base_model.weights import save_checkpoint, write_digest
 from helpers.knowledge import PassageEmbeddings
 from helpers.models import load_embedder
 from helpers.paths import RERANKER, ROOT
@@ -45,7 +46,6 @@ NONE_SHARE = 0.2
 UNANSWERED_SHARE = 0.25
 ODD_COMPANIES = 0.3
 ODD_SLOTS = ("n", "money", "name", "colour", "time", "thing", "place", "email", "dur", "person", "code", "menu", "pct", "weekday")
-SLOT = re.compile(r"\{(?!company)\w+?\d*\}")
 CHECKPOINT_EVERY = 200
 
 
@@ -63,7 +63,11 @@ def with_odd_values(company: Company, rng: random.Random) -> Company:
     "The desk closes at Mrs. Hall" makes no sense, and still answers when the desk closes:
     what a passage states is what counts, however unlikely.
     """
-    return replace(company, sentences=[replace(s, text=SLOT.sub(lambda slot: f"{{{rng.choice(ODD_SLOTS)}}}" if rng.random() < 0.5 else slot[0], s.text)) for s in company.sentences])
+
+    def odd(slot: re.Match[str]) -> str:
+        return slot[0] if slot[1] == "company" or rng.random() >= 0.5 else f"{{{rng.choice(ODD_SLOTS)}}}"
+
+    return replace(company, sentences=[replace(sentence, text=SLOT.sub(odd, sentence.text)) for sentence in company.sentences])
 
 
 def choices_of(company: Company, rng: random.Random, easy: bool = False) -> list[Choice]:
@@ -151,9 +155,7 @@ def train(companies: list[Company], checkpoint: Path, seed: int = 0) -> CrossEnc
         if (step + 1) % CHECKPOINT_EVERY == 0:
             print(f"step {step + 1} of {len(steps)}: loss {sum(losses) / len(losses):.3f}, {time.time() - begin:.0f} s", flush=True)
             losses = []
-            part = checkpoint.with_suffix(".part")
-            torch.save({"encoder": encoder.state_dict(), "update": update.state_dict(), "pace": pace.state_dict(), "done": step + 1}, part)
-            part.replace(checkpoint)
+            save_checkpoint(checkpoint, {"encoder": encoder.state_dict(), "update": update.state_dict(), "pace": pace.state_dict(), "done": step + 1})
     return encoder.eval()
 
 

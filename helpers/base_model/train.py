@@ -22,6 +22,7 @@ from helpers.base_model import tokenizer as tokenizer_module
 from helpers.base_model.batches import POOL, Batches
 from helpers.base_model.losses import Trunk, losses_of
 from helpers.base_model.meaning import WIDTH, Meanings
+from helpers.base_model.weights import save_checkpoint
 
 UNSEEN = 10**9
 CONTRAST = 16
@@ -240,10 +241,8 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
 
 
 def _save(checkpoint: Path, model: LlamaForCausalLM, to_meaning: torch.nn.Linear, updates: list, step: int, tokens: int) -> None:
-    part = checkpoint.with_suffix(".part")
     state = {"model": model.state_dict(), "to_meaning": to_meaning.state_dict(), "optimizers": [u.state_dict() for u in updates]}
-    torch.save({**state, "step": step, "tokens": tokens}, part)
-    part.replace(checkpoint)
+    save_checkpoint(checkpoint, {**state, "step": step, "tokens": tokens})
 
 
 def main() -> None:
