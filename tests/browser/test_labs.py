@@ -255,6 +255,7 @@ def test_articles_are_withdrawn_added_and_given_back(open_notebook: Opener) -> N
     expect(lab).to_contain_text("Articles touched: delivery-times")
     assert DELIVERY not in lab.get_by_label("Article").locator("option").all_inner_texts()
     lab.get_by_label("Article").select_option("a new article")
+    expect(lab.get_by_label("Text")).to_have_value(re.compile("^# .*title", re.IGNORECASE))
     lab.get_by_label("Text").fill("# Standard delivery\n\n## How long does standard delivery take?\n\nOrders with standard delivery arrive within thirteen working days.\n")
     lab.get_by_role("button", name="Sync").click()
     expect(said(answers(lab, "After"), "RAG")).to_contain_text("thirteen working days")
