@@ -18,6 +18,7 @@ CITATION = re.compile(r"\[(\d)\]")
 ESCALATION = re.compile(r"^escalate: ([a-z]+)$", re.MULTILINE)
 LONGEST_QUESTION = 300
 PASSAGES = 2
+LEAST_SCORE = 0.12
 
 
 class BotError(Exception):
@@ -28,8 +29,8 @@ class BotError(Exception):
 class Reply:
     """What the bot wrote, and what can be read off it.
 
-    ``citations`` are the passages that the reply cites, ``passages`` all that it
-    was shown. ``queue`` names the team of a hand-over. ``seconds`` is the time
+    ``citations`` are the passages that the reply cites, ``passages`` all that the bot
+    was shown, ``left_out`` those that were found and scored too low to be shown. ``queue`` names the team of a hand-over. ``seconds`` is the time
     from question to reply (the mean, for a batch).
     """
 
@@ -40,6 +41,7 @@ class Reply:
     escalated: bool
     queue: str | None
     seconds: float
+    left_out: tuple[Passage, ...] = ()
 
 
 class SupportBot:
@@ -51,6 +53,7 @@ class SupportBot:
         adapter: folder of a LoRA adapter (fine-tuned); True for the course's
             own, which is trained at first use and then kept.
         k: how many passages to retrieve.
+        least_score: a passage that scores lower is not shown to the model. With none left the prompt says that nothing was found.
     """
 
     def __init__(
@@ -59,12 +62,13 @@ class SupportBot:
         help_center: HelpCenter | None = None,
         adapter: str | Path | bool | None = None,
         k: int = PASSAGES,
+        least_score: float = LEAST_SCORE,
     ) -> None:
         if adapter is True:
             from helpers.tuning import course_adapter
 
             adapter = course_adapter()
-        self.system_prompt, self.help_center, self.k = system_prompt, help_center, k
+        self.system_prompt, self.help_center, self.k, self.least_score = system_prompt, help_center, k, least_score
         self.adapter = Path(adapter) if adapter else None
         self.model = ChatModel(load_model(self.adapter), load_tokenizer(llm_name()))
 
@@ -90,13 +94,15 @@ class SupportBot:
             return []
         begin = time.perf_counter()
         found = self.help_center.search_all(questions, self.k) if self.help_center else [[]] * len(questions)
+        shown = [[p for p in passages if p.score >= self.least_score] for passages in found]
         messages = [
-            with_passages(question, [(p.heading, p.text) for p in passages]) if passages else question
-            for question, passages in zip(questions, found, strict=True)
+            with_passages(question, [(p.heading, p.text) for p in passages]) if brought else question
+            for question, brought, passages in zip(questions, found, shown, strict=True)
         ]
         texts = self.chain.batch([{"message": message} for message in messages])
         seconds = (time.perf_counter() - begin) / len(questions)
-        return [_reply(*row, seconds) for row in zip(questions, texts, found, strict=True)]
+        left_out = [[p for p in passages if p.score < self.least_score] for passages in found]
+        return [_reply(*row, seconds) for row in zip(questions, texts, shown, left_out, strict=True)]
 
 
 def _checked(question: str) -> str:
@@ -108,8 +114,8 @@ def _checked(question: str) -> str:
     return question
 
 
-def _reply(question: str, text: str, passages: Sequence[Passage], seconds: float) -> Reply:
+def _reply(question: str, text: str, passages: Sequence[Passage], left_out: Sequence[Passage], seconds: float) -> Reply:
     numbers = dict.fromkeys(int(n) for n in CITATION.findall(text))
     cited = () if says_unknown(text) else tuple(passages[n - 1] for n in numbers if 1 <= n <= len(passages))
     handed = ESCALATION.search(text)
-    return Reply(question, text, cited, tuple(passages), handed is not None, handed.group(1) if handed else None, seconds)
+    return Reply(question, text, cited, tuple(passages), handed is not None, handed.group(1) if handed else None, seconds, tuple(left_out))

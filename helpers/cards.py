@@ -66,7 +66,7 @@ def answers_card(title: str, replies: Mapping[str, Reply], superseded: Sequence[
     sections = [f"<div><b>{escape(title)}</b></div>"]
     for name, reply in replies.items():
         said = _struck(_with_markers(reply.text), superseded)
-        sections.append(_section(name, f'<div class="fern-line fern-said">{said}</div>' + (_passages(reply, None) if reply.passages else "")))
+        sections.append(_section(name, f'<div class="fern-line fern-said">{said}</div>' + (_passages(reply, None) if reply.passages or reply.left_out else "")))
     return _card("".join(sections))
 
 
@@ -170,17 +170,17 @@ def _fact(fact: Fact, text: str) -> str:
 
 def _passages(reply: Reply, ticket: Ticket | None) -> str:
     passages = [*reply.passages, *(p for p in reply.citations if p not in reply.passages)]
-    if not passages:
+    if not passages and not reply.left_out:
         return f"<ul>{_marked(NEUTRAL, 'No passages: this bot answers from memory.')}</ul>"
-    return "".join(_passage(number, p, p in reply.citations, ticket) for number, p in enumerate(passages, 1))
+    shown = [_passage(f"[{number}] {'✓ cited' if p in reply.citations else '– found, not cited'}", p, p in reply.citations, ticket) for number, p in enumerate(passages, 1)]
+    return "".join([*shown, *(_passage("– found, scored too low to be shown", p, False, ticket) for p in reply.left_out)])
 
 
-def _passage(number: int, passage: Passage, cited: bool, ticket: Ticket | None) -> str:
-    answers = ticket is not None and holds_answer(passage, ticket)
-    state = ("✓ cited" if cited else "– found, not cited") + (", holds the answer" if answers else "")
+def _passage(state: str, passage: Passage, cited: bool, ticket: Ticket | None) -> str:
+    answers = ", holds the answer" if ticket is not None and holds_answer(passage, ticket) else ""
     return (
-        f'<details class="{"fern-good" if cited else "fern-neutral"}"><summary>[{number}] {state}: {escape(passage.heading)}</summary>'
-        f"<div>{_lines(passage.text)}</div><div>Article: {escape(passage.title)} ({escape(passage.article)}.md), similarity {passage.score:.2f}</div></details>"
+        f'<details class="{"fern-good" if cited else "fern-neutral"}"><summary>{state}{answers}: {escape(passage.heading)}</summary>'
+        f"<div>{_lines(passage.text)}</div><div>Article: {escape(passage.title)} ({escape(passage.article)}.md), score {passage.score:.2f}</div></details>"
     )
 
 

@@ -17,7 +17,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from helpers.paths import BASE_MODEL, EMBEDDER_SHA256, RETRIEVAL_ADAPTER, ROOT, workspace
+from helpers.paths import BASE_MODEL, EMBEDDER_SHA256, RERANKER, RETRIEVAL_ADAPTER, ROOT, workspace
 
 REQUIREMENTS = ROOT / "requirements.txt"
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
@@ -47,7 +47,7 @@ class Check:
 
 def report() -> list[Check]:
     """Check Python, the packages, sqlite, the disk, both models and the workspace."""
-    return [python_version(), *packages(), sqlite(), embedder(), retrieval_adapter(), base_model(), *storage()]
+    return [python_version(), *packages(), sqlite(), embedder(), retrieval_adapter(), reranker(), base_model(), *storage()]
 
 
 def python_version() -> Check:
@@ -114,9 +114,18 @@ def base_model(folder: Path = BASE_MODEL) -> Check:
 
 def retrieval_adapter(folder: Path = RETRIEVAL_ADAPTER) -> Check:
     """Check that the embedder's adapter is that of ``sha256.txt`` beside it."""
+    return _beside_the_embedder("retrieval adapter", folder / "adapter_model.safetensors")
+
+
+def reranker(folder: Path = RERANKER) -> Check:
+    """Check that the reranker's weights are those of ``sha256.txt`` beside them."""
+    return _beside_the_embedder("reranker", folder / "layers.safetensors")
+
+
+def _beside_the_embedder(name: str, weights: Path) -> Check:
     if os.environ.get("COURSE_EMBEDDER"):
-        return Check("retrieval adapter", "not used: COURSE_EMBEDDER is set")
-    return _own_weights("retrieval adapter", folder / "adapter_model.safetensors")
+        return Check(name, "not used: COURSE_EMBEDDER is set")
+    return _own_weights(name, weights)
 
 
 def _own_weights(name: str, weights: Path) -> Check:

@@ -18,6 +18,7 @@ FAILURES = {
     "from memory": "The bot had nothing to look up, and its memory does not hold today's value.",
     "not in the help centre": "No article states today's value, so no search can find it.",
     "retrieval missed": "No passage with today's value was retrieved.",
+    "left out": "The passage was found, and scored too low to be shown.",
     "old value": "The passage was there, and the bot gave the superseded value.",
     "gave up": "The passage was there, and the bot said that it does not know.",
     "misread": "The passage was there, and the bot said something else.",
@@ -48,9 +49,11 @@ def failure_kind(reply: Reply, ticket: Ticket, help_center: HelpCenter | None = 
     if hand_over != "right":
         return {"missed": "missed hand-over", "false alarm": "needless hand-over"}.get(hand_over, hand_over)
     wrong = [fact for fact in ticket.facts if not fact_right(fact, reply.text)]
-    if wrong and not reply.passages:
+    if wrong and not reply.passages and not reply.left_out:
         return "from memory"
     unseen = next((fact for fact in wrong if not _is_shown(fact, reply)), None)
+    if unseen and any(states(passage, unseen) for passage in reply.left_out):
+        return "left out"
     if unseen:
         return "not in the help centre" if help_center and not _stands_in(unseen, help_center) else "retrieval missed"
     if any(fact_stale(fact, reply.text) for fact in wrong):
@@ -79,7 +82,9 @@ def _details(kind: str, reply: Reply, ticket: Ticket, help_center: HelpCenter | 
     if kind == "needless hand-over":
         return f"The bot gave it to {handed}; the policy lets the bot answer."
     if kind == "invented an answer":
-        return f"It was shown {_count(reply.passages)}, none of which answers." if reply.passages else "It answered from memory."
+        if reply.passages:
+            return f"It was shown {_count(reply.passages)}, none of which answers."
+        return "Nothing was found for it, and it answered from memory." if reply.left_out else "It answered from memory."
     if kind == "voice":
         return f"Failed: {', '.join(name for name, passed in voice_checks(reply.text).items() if not passed)}."
     wrong = [fact for fact in ticket.facts if not fact_right(fact, reply.text)]
@@ -87,6 +92,9 @@ def _details(kind: str, reply: Reply, ticket: Ticket, help_center: HelpCenter | 
     if kind == "from memory":
         said = f"It said {fact.superseded}, which was right once" if fact_stale(fact, reply.text) else "It said something else"
         return f"Today's value is {fact.current}. {said}."
+    if kind == "left out":
+        passage = next(passage for passage in reply.left_out if states(passage, fact))
+        return f"The one that says {fact.current} has a score of {passage.score:.2f}."
     if kind in ("not in the help centre", "retrieval missed"):
         return _where(fact, reply, ticket, help_center)
     number = next(number for number, passage in enumerate(reply.passages, 1) if states(passage, fact))
@@ -117,7 +125,7 @@ def _stands_in(fact: Fact, help_center: HelpCenter) -> bool:
 
 
 def _count(passages: Sequence[Passage]) -> str:
-    return "1 passage" if len(passages) == 1 else f"{len(passages)} passages"
+    return {0: "no passage", 1: "1 passage"}.get(len(passages), f"{len(passages)} passages")
 
 
 def _cited(reply: Reply) -> str:

@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ import filelock
 import numpy as np
 from chromadb.api.shared_system_client import SharedSystemClient
 from langchain_chroma import Chroma
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
@@ -28,6 +29,7 @@ from langchain_text_splitters import TextSplitter
 
 from helpers.models import load_embedder
 from helpers.paths import workspace
+from helpers.reranker import SEARCHED, Reranker, load_reranker
 
 LARGEST_ARTICLE = 500_000
 BATCH = 500
@@ -52,7 +54,9 @@ class Passage:
     """A sentence found for a question.
 
     ``article`` is the file's stem, ``heading`` the nearest heading above the
-    sentence (the title if there is none), ``score`` the cosine similarity.
+    sentence (the title if there is none). ``score`` is the chance, 0 to 1, that
+    this passage is the one that answers, as the reranker sees it; in a help
+    centre without a reranker it is the cosine similarity.
     """
 
     text: str
@@ -172,6 +176,7 @@ class HelpCenter:
         index_folder: where Chroma keeps this help centre's index.
         folder: the folder that the articles come from; ``sync`` reads it again.
         embedder: another LangChain embedder; the course's own by default.
+        reranker: puts the nearest passages in order; the course's own by default, none with an ``embedder`` of your own.
         chunk_size: most characters in one passage.
     """
 
@@ -182,17 +187,19 @@ class HelpCenter:
         folder: Path | None = None,
         embedder: Embeddings | None = None,
         chunk_size: int = 400,
+        reranker: Reranker | None = None,
     ) -> None:
         self.articles = articles
         self.index_folder = Path(index_folder)
         self.folder = folder
+        self.reranker = reranker or _own_reranker(embedder)
         self.embedder = embedder or load_embedder()
         self.splitter = SentenceSplitter(chunk_size=chunk_size, chunk_overlap=0)
         self._store: Chroma | None = None
         self._seen: tuple[int, int] | None = None
 
     @classmethod
-    def from_folder(cls, folder: str | Path, embedder: Embeddings | None = None, chunk_size: int = 400) -> "HelpCenter":
+    def from_folder(cls, folder: str | Path, embedder: Embeddings | None = None, chunk_size: int = 400, reranker: Reranker | None = None) -> "HelpCenter":
         """Open the help centre in ``folder`` (``*.md``; the first ``# `` line is the title).
 
         Each folder has an index of its own in the learner's workspace, so that
@@ -203,9 +210,10 @@ class HelpCenter:
         """
         folder = Path(folder).expanduser().resolve()
         articles = _read_folder(folder)
+        reranker = reranker or _own_reranker(embedder)
         embedder = embedder or load_embedder()
         key = hashlib.sha256(f"{folder}|{chunk_size}|{_name_of(embedder)}".encode()).hexdigest()[:12]
-        return cls(articles, workspace() / "indexes" / f"{folder.name}-{key}", folder, embedder, chunk_size)
+        return cls(articles, workspace() / "indexes" / f"{folder.name}-{key}", folder, embedder, chunk_size, reranker)
 
     def passages(self, article: Article) -> list[Document]:
         """Cut one article into passages: title, heading and sentence, with where they come from."""
@@ -246,7 +254,9 @@ class HelpCenter:
         return SyncReport(len(added), len(updated), len(deleted), len(wanted) - len(added) - len(updated), seconds, tuple(touched))
 
     def search(self, question: str, k: int = 3) -> list[Passage]:
-        """Return the ``k`` passages nearest in meaning to ``question``, best first.
+        """Return the ``k`` passages that answer ``question`` best, best first.
+
+        The embedder's index brings the nearest ones, the reranker puts them in order.
 
         Raises:
             HelpCenterError: the question is empty, or the index was never synced.
@@ -262,12 +272,24 @@ class HelpCenter:
         store = self.store
         if not store.get(limit=1)["ids"]:
             raise HelpCenterError("The index is empty. Call help_center.sync() first.")
+        count = max(k, SEARCHED) if self.reranker else k
         vectors = self.embedder.embed_documents(list(questions))
-        return [[_passage(document, distance) for document, distance in store.similarity_search_by_vector_with_relevance_scores(vector, k=k)] for vector in vectors]
+        nearest = [store.similarity_search_by_vector_with_relevance_scores(vector, k=count) for vector in vectors]
+        scored = self._reranked(questions, nearest) if self.reranker else [[(document, 1.0 - distance) for document, distance in found] for found in nearest]
+        return [[_passage(document, score) for document, score in found[:k]] for found in scored]
+
+    def _reranked(self, questions: Sequence[str], nearest: list[list[tuple[Document, float]]]) -> list[list[tuple[Document, float]]]:
+        pairs = [(question, document.page_content) for question, found in zip(questions, nearest, strict=True) for document, _ in found]
+        scores = iter(self.reranker.score(pairs))
+        ranked = []
+        for found in nearest:
+            chances = self.reranker.chances([next(scores) for _ in found], [1.0 - distance for _, distance in found])
+            ranked.append(sorted(((document, float(chance)) for (document, _), chance in zip(found, chances, strict=True)), key=lambda one: -one[1]))
+        return ranked
 
     def retriever(self, k: int = 3) -> BaseRetriever:
-        """Return the index as a LangChain retriever."""
-        return self.store.as_retriever(search_kwargs={"k": k})
+        """Return the search as a LangChain retriever."""
+        return HelpCenterRetriever(help_center=self, k=k)
 
     @property
     def store(self) -> Chroma:
@@ -324,6 +346,18 @@ class HelpCenter:
         )
 
 
+class HelpCenterRetriever(BaseRetriever):
+    """A help centre's search as LangChain calls it: a question in, the ``k`` best passages out as documents."""
+
+    help_center: HelpCenter
+    k: int
+
+    model_config = {"arbitrary_types_allowed": True}
+
+    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+        return [Document(p.text, metadata=asdict(p)) for p in self.help_center.search(query, self.k)]
+
+
 class _Writing:
     """One writer at a time, and an error message that says what to do."""
 
@@ -360,9 +394,14 @@ def _stored(store: Chroma) -> dict[str, tuple[str, dict]]:
     return dict(zip(found["ids"], zip(found["documents"], found["metadatas"], strict=True), strict=True))
 
 
-def _passage(document: Document, distance: float) -> Passage:
+def _passage(document: Document, score: float) -> Passage:
     data = document.metadata
-    return Passage(data["text"], data["article"], data["title"], data["heading"], 1.0 - distance)
+    return Passage(data["text"], data["article"], data["title"], data["heading"], score)
+
+
+def _own_reranker(embedder: Embeddings | None) -> Reranker | None:
+    """Return the course's reranker; none beside another embedder, for whose similarities it is not calibrated."""
+    return None if embedder or os.environ.get("COURSE_EMBEDDER") else load_reranker()
 
 
 def _name_of(embedder: Embeddings) -> str:

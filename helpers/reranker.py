@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,14 @@ BATCH = 64
 LAYERS, HEAD, CALIBRATION = "layers.safetensors", "head.safetensors", "calibration.json"
 
 
+class Calibration(NamedTuple):
+    """How a cross-encoder's number and the embedder's similarity become one logit: each times its weight, plus the bias."""
+
+    score_weight: float = 1.0
+    similarity_weight: float = 0.0
+    bias: float = 0.0
+
+
 class Reranker(BaseCrossEncoder):
     """A cross-encoder as LangChain knows it, and how its scores join the embedder's.
 
@@ -33,12 +41,11 @@ class Reranker(BaseCrossEncoder):
 
     Args:
         encoder: the network; it gives one number for a pair of texts.
-        similarity_weight: what one unit of cosine similarity adds to that number.
-        bias: what is added to the sum, so that 0 means: as likely as that no passage answers.
+        calibration: what makes a logit of 0 mean: as likely as that no passage answers.
     """
 
-    def __init__(self, encoder: "CrossEncoder", similarity_weight: float = 0.0, bias: float = 0.0) -> None:
-        self.encoder, self.similarity_weight, self.bias = encoder, similarity_weight, bias
+    def __init__(self, encoder: "CrossEncoder", calibration: Calibration = Calibration()) -> None:
+        self.encoder, self.calibration = encoder, calibration
 
     def score(self, text_pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Return a number for each pair of question and passage; the higher, the rather the passage answers."""
@@ -53,7 +60,8 @@ class Reranker(BaseCrossEncoder):
             scores: what ``score`` says of each passage.
             similarities: the cosine similarity of each passage and the question.
         """
-        logits = np.asarray(scores) + self.similarity_weight * np.asarray(similarities) + self.bias
+        weights = self.calibration
+        logits = weights.score_weight * np.asarray(scores) + weights.similarity_weight * np.asarray(similarities) + weights.bias
         return np.exp(logits - logsumexp([0.0, *logits]))
 
 
@@ -80,7 +88,7 @@ def load_reranker(folder: Path = RERANKER) -> Reranker:
     try:
         encoder[0].auto_model.encoder.load_state_dict(load_file(folder / LAYERS))
         encoder[-1].load_state_dict(load_file(folder / HEAD))
-        calibration = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
-        return Reranker(encoder.float().eval(), calibration["similarity_weight"], calibration["bias"])
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        calibration = Calibration(**json.loads((folder / CALIBRATION).read_text(encoding="utf-8")))
+        return Reranker(encoder.float().eval(), calibration)
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The reranker in {folder} cannot be read. Run: git checkout -- data/models") from error

@@ -45,7 +45,7 @@ def own_copy(source: HelpCenter, folder: Path | None = None) -> HelpCenter:
         for article in source.folder.glob("*.md"):
             shutil.copyfile(article, part / article.name)
         part.rename(folder)
-    return HelpCenter.from_folder(folder, embedder=source.embedder)
+    return HelpCenter.from_folder(folder, embedder=source.embedder, reranker=source.reranker)
 
 
 class TimeMachine(Quiet, widgets.VBox):

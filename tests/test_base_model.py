@@ -22,6 +22,7 @@ from helpers.base_model.tokenizer import save
 from helpers.base_model.tokenizer import train as train_tokenizer
 from helpers.base_model.train import Recipe, build_model
 from helpers.knowledge import Passage
+from helpers.prompts import NOTHING_FOUND, UNKNOWN
 
 PROSE = ["The gardener waters the young plants early every morning.", "A quiet engine helps everybody sleep on the train.", "Nobody remembers where the second ladder was stored."]
 RECIPE = Recipe(hidden=32, layers=1, heads=2, vocabulary=900, batch=4, million_tokens=0.012, warmup_steps=4, embedder_start=False)
@@ -64,6 +65,13 @@ def test_every_company_can_be_read_and_asked(companies):
         assert all(sentence.title for sentence in company.sentences), company.name
         for question in company.questions:
             assert question.answer is None or company.sentences[question.answer].article == question.article, (company.name, question.text)
+
+
+def test_a_search_that_found_nothing_is_answered_with_not_knowing(stream):
+    found = [e for e in map(stream.example, range(20_000, 24_000)) if NOTHING_FOUND in e.prompt]
+    assert len(found) > 50 and all(e.prompt.startswith(f"{NOTHING_FOUND}\n\n") and not e.gold for e in found)
+    assert all(UNKNOWN in e.answer for e in found if e.task == "abstain")
+    assert {"abstain", "topic", "mood"} <= {e.task for e in found}
 
 
 def test_every_slot_is_known(companies):

@@ -1,11 +1,12 @@
 """The bot, on tiny models of other architectures, and what it reads off a reply."""
 
 import pytest
-from fixtures import FakeEmbedder, llm, llm_folder, own_workspace, passage, reply  # noqa: F401
+from fixtures import FakeEmbedder, FakeReranker, llm, llm_folder, own_workspace, passage, reply  # noqa: F401
 
 from helpers import HelpCenter, SupportBot
 from helpers.bots import BotError
 from helpers.models import ModelError
+from helpers.prompts import NOTHING_FOUND
 from helpers.tuning import LoraSettings, train_adapter
 
 PASSAGES = (passage("warranty", "Three years."), passage("returns", "Sixty days."), passage("fees", "It is $5."))
@@ -27,7 +28,7 @@ def test_every_kind_of_bot_answers(llm, help_center, tmp_path):  # noqa: F811
     adapter = train_adapter(conversations, tmp_path / "adapter", LoraSettings(epochs=1, batch_size=2)).folder
     questions = ["How long is the warranty?", "does {it} cover the pump", "Hello <b>there</b>"]
     for settings in ({}, {"system_prompt": "Be {kind} and short."}, {"help_center": help_center}, {"adapter": adapter}, {"help_center": help_center, "adapter": str(adapter)}):
-        bot = SupportBot(**settings, k=3)
+        bot = SupportBot(**settings, k=3, least_score=0.0)
         replies = bot.ask_all(questions)
         assert [r.question for r in replies] == questions
         assert [r.text for r in replies] == [bot.ask(question).text for question in questions]
@@ -39,7 +40,7 @@ def test_every_kind_of_bot_answers(llm, help_center, tmp_path):  # noqa: F811
 
 def test_what_the_model_is_shown(llm, help_center, monkeypatch):  # noqa: F811
     shown = []
-    bot = SupportBot(system_prompt="Be {kind}.", help_center=help_center, k=2)
+    bot = SupportBot(system_prompt="Be {kind}.", help_center=help_center, k=2, least_score=0.0)
     monkeypatch.setattr(bot.model, "_generate", lambda prompts: shown.extend(bot.model.tokenizer.batch_decode(prompts)) or ["Three years. [1]"] * len(prompts))
     answer = bot.ask("  How long is\n the {warranty}? ")
     assert answer.question == "How long is the {warranty}?"
@@ -47,6 +48,19 @@ def test_what_the_model_is_shown(llm, help_center, monkeypatch):  # noqa: F811
     assert "system\nBe {kind}." in shown[0]
     assert "user\n[1] The warranty lasts three years. (How long) [1]\n[2] " in shown[0] and " [2]\n\nHow long is the {warranty}?" in shown[0]
     assert shown[0].endswith("assistant\n")
+
+
+def test_a_passage_that_scores_too_low_is_not_shown(llm, help_center, monkeypatch):  # noqa: F811
+    shown = []
+    bot = SupportBot(help_center=help_center, k=2)
+    monkeypatch.setattr(bot.model, "_generate", lambda prompts: shown.extend(bot.model.tokenizer.batch_decode(prompts)) or ["It does. [1] [2]"] * len(prompts))
+    help_center.reranker = FakeReranker()
+    answer = bot.ask("It covers the pump, and what else?")
+    assert [p.text for p in answer.passages] == ["It covers the pump."] == [p.text for p in answer.citations] and len(answer.left_out) == 1
+    assert "[1] It covers the pump. (How long) [1]\n\nIt covers" in shown[0] and "[2]" not in shown[0]
+    answer = bot.ask("Where do you sell hats?")
+    assert answer.passages == answer.citations == () and len(answer.left_out) == 2
+    assert f"user\n{NOTHING_FOUND}\n\nWhere do you sell hats?" in shown[1]
 
 
 def test_bad_questions_are_explained(llm):  # noqa: F811

@@ -52,7 +52,7 @@ def test_python_outside_the_range(version: tuple, ok: bool, monkeypatch: pytest.
     assert check.python_version().ok is ok
 
 
-@pytest.mark.parametrize(("part", "file"), [(check.base_model, "model.safetensors"), (check.retrieval_adapter, "adapter_model.safetensors")])
+@pytest.mark.parametrize(("part", "file"), [(check.base_model, "model.safetensors"), (check.retrieval_adapter, "adapter_model.safetensors"), (check.reranker, "layers.safetensors")])
 def test_damaged_and_missing_weights(part: Callable, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("COURSE_LLM", raising=False)
     monkeypatch.delenv("COURSE_EMBEDDER", raising=False)

@@ -1,5 +1,7 @@
 """Each kind of failure, told apart from the ones before it, and the tracer that lists them."""
 
+from dataclasses import replace
+
 import pytest
 from fakes import passage, reply
 from fixtures import FakeEmbedder
@@ -27,6 +29,7 @@ CASES = {
     "invented an answer": (reply("Yes, green ones.", (OTHER,)), UNKNOWN),
     "from memory": (reply(WARM.format(f"It's {FACT.superseded}.")), ASKED),
     "retrieval missed": (reply(WARM.format(f"It's {FACT.superseded}."), (OTHER,)), ASKED),
+    "left out": (replace(reply("I do not know."), left_out=(RIGHT,)), ASKED),
     "old value": (reply(WARM.format(f"It's {FACT.superseded}."), (OTHER, RIGHT)), ASKED),
     "gave up": (reply("I do not know.", (RIGHT,)), ASKED),
     "misread": (reply(WARM.format("It's a plug. [2]"), (RIGHT, OTHER), (OTHER,)), ASKED),

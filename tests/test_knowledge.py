@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures import FakeEmbedder, own_workspace  # noqa: F401
+from fixtures import FakeEmbedder, FakeReranker, own_workspace  # noqa: F401
 
 from helpers.knowledge import HelpCenter, HelpCenterError, SentenceSplitter, articles_from
 from helpers.models import embedder_folder
@@ -204,7 +204,9 @@ def test_folders_of_the_same_name_never_mix(folder, tmp_path):
 def test_another_embedder_has_an_index_of_its_own(folder, monkeypatch):
     default = HelpCenter.from_folder(folder)
     monkeypatch.setenv("COURSE_EMBEDDER", str(embedder_folder()))
-    assert HelpCenter.from_folder(folder).index_folder != default.index_folder != open_folder(folder).index_folder
+    other = HelpCenter.from_folder(folder)
+    assert other.index_folder != default.index_folder != open_folder(folder).index_folder
+    assert default.reranker and other.reranker is None
 
 
 def sync_repeatedly(folder: str, workspace: str, start, results) -> None:
@@ -295,6 +297,20 @@ def test_search_brings_the_best_first_and_at_most_what_there_is(folder):
     assert help_center.search_all(["warranty", "returns"], k=2)[1] == help_center.search("returns", k=2)
 
 
+def test_a_reranker_orders_the_nearest_passages_and_gives_each_its_chance(folder):
+    help_center = open_folder(folder)
+    help_center.sync()
+    nearest = help_center.search("Begins the returns page here?", k=6)
+    help_center.reranker = FakeReranker()
+    found = help_center.search("Begins the returns page here?", k=6)
+    assert found[0].text == "The returns page begins here." and {p.text for p in found} == {p.text for p in nearest}
+    scores = [passage.score for passage in found]
+    assert scores == sorted(scores, reverse=True) and 0.0 <= scores[-1] and scores[0] > 0.5 and sum(scores) < 1.0
+    assert ("Begins the returns page here?", "About returns:\nThe returns page begins here.") in help_center.reranker.read
+    assert help_center.search("Begins the returns page here?", k=1) == found[:1]
+    assert help_center.search("hats", k=1)[0].score < 0.01
+
+
 def test_bad_searches_are_explained(folder):
     help_center = open_folder(folder)
     with pytest.raises(HelpCenterError, match="sync"):
@@ -311,7 +327,9 @@ def test_the_langchain_retriever_brings_the_same(folder):
     help_center = open_folder(folder)
     help_center.sync()
     documents = help_center.retriever(k=2).invoke("returns page")
-    assert [d.metadata["text"] for d in documents] == [p.text for p in help_center.search("returns page", k=2)]
+    found = help_center.search("returns page", k=2)
+    assert [d.page_content for d in documents] == [p.text for p in found]
+    assert [(d.metadata["article"], d.metadata["score"]) for d in documents] == [(p.article, p.score) for p in found]
 
 
 def test_articles_from_a_cell(tmp_path):

@@ -1,6 +1,8 @@
 """The reranker learns from companies' questions, knows when nothing answers, and can be stopped at any time."""
 
 import random
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +10,14 @@ import torch
 
 from helpers.base_model import companies as companies_module, reranking
 from helpers.base_model.companies import Company, is_held_out, parse
+from helpers.base_model.evaluate import load_suites
 from helpers.base_model.reranking import CANDIDATES, Choice, batches, calibrate, choices_of, loss_of, train, with_odd_values
-from helpers.reranker import Reranker
+from helpers.bots import LEAST_SCORE
+from helpers.knowledge import HelpCenter
+from helpers.models import ModelError, load_embedder
+from helpers.paths import RERANKER
+from helpers.reranker import Calibration, Reranker, load_reranker
+from helpers.scoring import value_present
 
 
 @pytest.fixture
@@ -28,7 +36,7 @@ def companies() -> list[Company]:
 def test_a_choice_holds_what_the_retriever_brings_and_where_the_answer_is(companies, monkeypatch):
     monkeypatch.setattr(reranking, "NONE_SHARE", 0.0)
     monkeypatch.setattr(reranking, "UNANSWERED_SHARE", 1.0)
-    open_, rest, deliver, loaf = choices_of(companies[0], random.Random(0))
+    open_, _, deliver, loaf = choices_of(companies[0], random.Random(0))
     assert open_.candidates[open_.answer] == "Opening hours:\nWe open at seven." and len(set(open_.candidates)) == 3
     assert loaf.candidates[loaf.answer].startswith("Opening hours:\nBread costs")
     assert deliver.answer is None and len(deliver.candidates) == 3
@@ -98,19 +106,53 @@ def test_a_run_that_was_killed_goes_on_with_the_same_losses(companies, tmp_path,
 
 
 def test_chances_leave_room_for_none():
-    judge = Reranker(None, similarity_weight=10.0, bias=-5.0)
+    judge = Reranker(None, Calibration(score_weight=1.0, similarity_weight=10.0, bias=-5.0))
     sure, unsure = judge.chances([4.0, -4.0], [0.5, 0.5]), judge.chances([-4.0, -4.0], [0.5, 0.5])
     assert sure[0] == pytest.approx(np.exp(4) / (1 + np.exp(4) + np.exp(-4))) and unsure.sum() < 0.05
     assert judge.chances([0.0, 0.0], [0.9, 0.1])[0] > 0.9
+    assert Reranker(None, Calibration(score_weight=2.0)).chances([2.0], [0.0])[0] == pytest.approx(1 / (1 + np.exp(-4)))
 
 
-def test_calibration_trusts_the_similarity_as_far_as_it_is_right():
-    """The network says nothing here, so all is left to the embedder."""
-
+def test_calibration_trusts_each_judge_as_far_as_it_is_right():
     class Silent:
         def predict(self, pairs, **settings):
             return np.zeros(len(pairs))
 
+    class Knowing:
+        """Tells the passage that answers from the others, too cautiously by half."""
+
+        def predict(self, pairs, **settings):
+            return np.array([2.0 * (pair in answers) - 1.0 for pair in pairs])
+
     held_out = [company for company in companies_module.load() if is_held_out(company.name)][:2]
-    weight, bias = calibrate(Silent(), held_out)
-    assert 5 < weight < 60 and bias < 0
+    answers = set()
+    for company in held_out:
+        texts = companies_module.texts_of(company)
+        answers |= {(asked, texts.in_context[q.answer]) for q, asked in zip(company.questions, texts.questions, strict=True) if q.answer is not None}
+    embedder_alone, both = calibrate(Silent(), held_out), calibrate(Knowing(), held_out)
+    assert embedder_alone.score_weight == 0.0 and 5 < embedder_alone.similarity_weight < 60 and embedder_alone.bias < 0
+    assert both.score_weight > 3
+
+
+def test_the_shipped_reranker_finds_more_answers_and_knows_when_there_is_none():
+    first: dict[str, list[bool]] = {"plain": [], "reranked": []}
+    shown: dict[bool, list[bool]] = {True: [], False: []}
+    for reranked, questions in load_suites().values():
+        plain = HelpCenter(reranked.articles, reranked.index_folder, embedder=load_embedder())
+        for name, help_center in (("plain", plain), ("reranked", reranked)):
+            for question, (best,) in zip(questions, help_center.search_all([q.text for q in questions], k=1), strict=True):
+                if question.value:
+                    first[name].append(best.article == question.article and value_present(question.value, best.text))
+                if name == "reranked":
+                    shown[question.value is not None].append(best.score >= LEAST_SCORE)
+    assert np.mean(first["reranked"]) > np.mean(first["plain"]) + 0.04
+    assert np.mean(shown[True]) > 0.95 and np.mean(shown[False]) < 0.7
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"x" * 9000), Path.unlink])
+@pytest.mark.parametrize("name", ["layers.safetensors", "head.safetensors", "calibration.json"])
+def test_a_damaged_reranker_says_how_to_get_it_back(tmp_path, name, damage):
+    folder = shutil.copytree(RERANKER, tmp_path / "reranker")
+    damage(folder / name)
+    with pytest.raises(ModelError, match="git checkout -- data/models"):
+        load_reranker(folder)

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 from helpers.base_model.meaning import NO_MEANING, Meanings
@@ -80,6 +81,17 @@ def parse(text: str, name: str) -> Company:
     return company
 
 
+class Texts(NamedTuple):
+    """A company's sentences in their context and alone, and its questions, in the order of the company."""
+
+    in_context: list[str]
+    alone: list[str]
+    questions: list[str]
+
+    def all(self) -> list[str]:
+        return [*self.in_context, *self.alone, *self.questions]
+
+
 def give_headings(company: Company) -> None:
     """Put runs of one to three sentences under a heading, as help centres do.
 
@@ -131,7 +143,7 @@ def writer(rng: random.Random) -> Callable[[str, int], str]:
 
 def give_meanings(companies: list[Company], meanings: Meanings) -> None:
     """Give each sentence in its context and each question its row in the meanings."""
-    firsts = [meanings.add(texts_of(company)) for company in companies]
+    firsts = [meanings.add(texts_of(company).all()) for company in companies]
     for company, first in zip(companies, firsts, strict=True):
         size = len(company.sentences)
         for number, sentence in enumerate(company.sentences):
@@ -140,10 +152,10 @@ def give_meanings(companies: list[Company], meanings: Meanings) -> None:
             question.meaning = first + 2 * size + number
 
 
-def texts_of(company: Company) -> list[str]:
-    """Return a company's sentences in their context, alone, then its questions, with one set of values in their slots."""
+def texts_of(company: Company) -> Texts:
+    """Return a company's sentences and questions with one set of values in their slots."""
     rng = random.Random(company.name)
     values: dict[int, dict[str, str]] = {}
     alone = [fill(s.text, values.setdefault(s.article, {}), rng) for s in company.sentences]
     placed = [in_context(s.title, s.heading, text) for s, text in zip(company.sentences, alone, strict=True)]
-    return placed + alone + [fill(q.text, values.setdefault(q.article, {}), rng) for q in company.questions]
+    return Texts(placed, alone, [fill(q.text, values.setdefault(q.article, {}), rng) for q in company.questions])

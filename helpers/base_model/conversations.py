@@ -19,7 +19,7 @@ import re
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, Question, is_held_out
 from helpers.base_model.stream import other_value
-from helpers.bots import PASSAGES
+from helpers.bots import LEAST_SCORE, PASSAGES
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import cited, with_passages
@@ -30,6 +30,7 @@ FOLDER = DATA / "conversations"
 REHEARSED_COMPANIES = 40
 QUESTIONS_A_COMPANY = 4
 UNANSWERED = 0.15
+NOTHING_FOUND_SHARE = 0.6
 OPENINGS = ("Happy to help with that.", "Happy to help with that.", "Happy to help with that.", "Let's sort this out together.")
 CLOSINGS = (
     "Take your time over it, and write back if anything isn't clear.",
@@ -61,7 +62,7 @@ def build(seed: int = 0) -> list[list[dict[str, str]]]:
     for number, (row, passages) in enumerate(zip(rows, found, strict=True)):
         rng = random.Random(f"{seed}-{row['id']}")
         fact = facts[row["fact"]] if row["fact"] else None
-        shown = [(p.heading, p.text) for p in passages[: rng.randint(1, PASSAGES)]]
+        shown = [(p.heading, p.text) for p in passages[: rng.randint(1, PASSAGES)] if p.score >= LEAST_SCORE]
         if number % 2:
             message, sentence = row["user"], fact.statement.format(value=fact.first) if fact else ""
         else:
@@ -107,6 +108,8 @@ def _rehearsed(company: Company, question: Question, rng: random.Random) -> list
     written = companies_module.writer(rng)
     shown = [company.sentences[number] for number in question.ranking[:PASSAGES]]
     passages = [(written(s.heading or s.title, s.article), written(s.text, s.article)) for s in shown]
+    if question.answer is None and rng.random() < NOTHING_FOUND_SHARE:
+        passages = []
     message = with_passages(written(question.text, question.article), passages)
     reply = NOT_KNOWN
     if question.answer is not None:
@@ -118,7 +121,7 @@ def _rehearsed(company: Company, question: Question, rng: random.Random) -> list
 def _with_answer(shown: list[tuple[str, str]], heading: str, fact: Fact, rng: random.Random) -> tuple[list[tuple[str, str]], int, str]:
     """Make sure that the answer is among the passages; half the time with another value."""
     texts = [text for _, text in shown]
-    place = texts.index(fact.first_sentence) if fact.first_sentence in texts else rng.randrange(len(shown))
+    place = texts.index(fact.first_sentence) if fact.first_sentence in texts else rng.randrange(max(1, len(shown)))
     sentence = fact.first_sentence
     if rng.random() < 0.5:
         value = other_value(fact.first, rng)

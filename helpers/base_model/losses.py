@@ -27,7 +27,6 @@ from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from helpers.base_model.batches import Batch
-from helpers.base_model.meaning import WIDTH
 
 CHOOSING_HEAD = 0
 LIKENESS_HEAD = 1

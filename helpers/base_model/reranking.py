@@ -12,7 +12,6 @@ The run can be killed at any moment. Started again it resumes from the last chec
 import argparse
 import json
 import random
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,13 +26,13 @@ from torch.nn import functional
 
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, is_held_out, texts_of
-from helpers.base_model.slots import SLOT
+from helpers.base_model.slots import with_odd_slots
 from helpers.base_model.stream import as_typed
 from helpers.base_model.weights import save_checkpoint, write_digest
 from helpers.knowledge import PassageEmbeddings
 from helpers.models import load_embedder
 from helpers.paths import RERANKER, ROOT
-from helpers.reranker import CALIBRATION, HEAD, LAYERS, SEARCHED, Reranker, new_cross_encoder
+from helpers.reranker import CALIBRATION, HEAD, LAYERS, SEARCHED, Calibration, Reranker, new_cross_encoder
 
 CANDIDATES = 5
 QUESTIONS = 16
@@ -45,7 +44,6 @@ EASY = 600
 NONE_SHARE = 0.2
 UNANSWERED_SHARE = 0.25
 ODD_COMPANIES = 0.3
-ODD_SLOTS = ("n", "money", "name", "colour", "time", "thing", "place", "email", "dur", "person", "code", "menu", "pct", "weekday")
 CHECKPOINT_EVERY = 200
 
 
@@ -58,16 +56,8 @@ class Choice(NamedTuple):
 
 
 def with_odd_values(company: Company, rng: random.Random) -> Company:
-    """Return ``company`` with values of another kind in half of its slots.
-
-    "The desk closes at Mrs. Hall" makes no sense, and still answers when the desk closes:
-    what a passage states is what counts, however unlikely.
-    """
-
-    def odd(slot: re.Match[str]) -> str:
-        return slot[0] if slot[1] == "company" or rng.random() >= 0.5 else f"{{{rng.choice(ODD_SLOTS)}}}"
-
-    return replace(company, sentences=[replace(sentence, text=SLOT.sub(odd, sentence.text)) for sentence in company.sentences])
+    """Return ``company`` with values of another kind in half of its slots."""
+    return replace(company, sentences=[replace(sentence, text=with_odd_slots(sentence.text, rng)) for sentence in company.sentences])
 
 
 def choices_of(company: Company, rng: random.Random, easy: bool = False) -> list[Choice]:
@@ -78,7 +68,7 @@ def choices_of(company: Company, rng: random.Random, easy: bool = False) -> list
     """
     texts, size = texts_of(company), len(company.sentences)
     found = []
-    for question, text in zip(company.questions, texts[2 * size :], strict=True):
+    for question, text in zip(company.questions, texts.questions, strict=True):
         if question.answer is None and rng.random() > UNANSWERED_SHARE:
             continue
         others = [n for n in (rng.sample(range(size), min(size, CANDIDATES + 1)) if easy else question.ranking) if n != question.answer]
@@ -86,7 +76,7 @@ def choices_of(company: Company, rng: random.Random, easy: bool = False) -> list
         shown = ([question.answer] if answered else []) + others[: CANDIDATES - 2]
         shown += rng.sample(others[CANDIDATES - 2 :], min(CANDIDATES - len(shown), len(others[CANDIDATES - 2 :])))
         rng.shuffle(shown)
-        found.append(Choice(as_typed(text, rng), [texts[n] for n in shown], shown.index(question.answer) if answered else None))
+        found.append(Choice(as_typed(text, rng), [texts.in_context[n] for n in shown], shown.index(question.answer) if answered else None))
     return found
 
 
@@ -159,8 +149,8 @@ def train(companies: list[Company], checkpoint: Path, seed: int = 0) -> CrossEnc
     return encoder.eval()
 
 
-def calibrate(encoder: CrossEncoder, companies: list[Company], seed: int = 0) -> tuple[float, float]:
-    """Return the weight of the embedder's similarity and the bias that make the chances true on ``companies``.
+def calibrate(encoder: CrossEncoder, companies: list[Company], seed: int = 0) -> Calibration:
+    """Return the weights of the cross-encoder's number and of the embedder's similarity, and the bias, that make the chances true on ``companies``.
 
     The two judges make different mistakes, so their sum is better than either. Maximum likelihood,
     as temperature scaling does it (Guo et al. 2017, arXiv 1706.04599).
@@ -169,43 +159,42 @@ def calibrate(encoder: CrossEncoder, companies: list[Company], seed: int = 0) ->
         companies: companies that neither the embedder's adapter nor ``encoder`` was trained on.
     """
     scores, similarities, answers = (torch.tensor(np.concatenate(part)) for part in zip(*(_judged(encoder, c, random.Random(f"{seed}-{c.name}")) for c in companies), strict=True))
-    parameters = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    parameters = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     search = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         search.zero_grad()
-        logits = torch.cat([torch.zeros(len(scores), 1), scores + parameters[0] * similarities + parameters[1]], 1)
+        logits = torch.cat([torch.zeros(len(scores), 1), parameters[0] * scores + parameters[1] * similarities + parameters[2]], 1)
         value = functional.cross_entropy(logits, answers)
         value.backward()
         return value
 
     search.step(loss)
-    weight, bias = parameters.tolist()
-    return weight, bias
+    return Calibration(*(round(value, 3) for value in parameters.tolist()))
 
 
 def _judged(encoder: CrossEncoder, company: Company, rng: random.Random) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the scores and similarities (questions x passages) of what a search brings, and which one answers, from 1 on; 0 if none does."""
-    texts, size, embedder = texts_of(company), len(company.sentences), load_embedder()
-    passages = np.array(PassageEmbeddings(embedder).embed_documents(texts[:size]))
+    texts, embedder = texts_of(company), load_embedder()
+    passages = np.array(PassageEmbeddings(embedder).embed_documents(texts.in_context))
     answered = [n for n, question in enumerate(company.questions) if question.answer is not None]
-    likeness = np.array(embedder.embed_documents([texts[2 * size + n] for n in answered])) @ passages.T
+    likeness = np.array(embedder.embed_documents([texts.questions[n] for n in answered])) @ passages.T
     gold = np.array([company.questions[n].answer for n in answered])
     taken_out = np.array([rng.random() < NONE_SHARE for _ in answered])
     likeness[taken_out, gold[taken_out]] = -1.0
     best = np.argsort(-likeness, axis=1)[:, :SEARCHED]
-    pairs = [(texts[2 * size + n], texts[place]) for n, row in zip(answered, best, strict=True) for place in row]
+    pairs = [(texts.questions[n], texts.in_context[place]) for n, row in zip(answered, best, strict=True) for place in row]
     scores = np.array(Reranker(encoder).score(pairs)).reshape(best.shape)
     hits = (best == gold[:, None]) & ~taken_out[:, None]
     return scores, np.take_along_axis(likeness, best, 1), np.where(hits.any(1), hits.argmax(1) + 1, 0)
 
 
-def save(encoder: CrossEncoder, weight: float, bias: float, folder: Path) -> None:
+def save(encoder: CrossEncoder, calibration: Calibration, folder: Path) -> None:
     """Write what was trained to ``folder``, in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, part in ((LAYERS, encoder[0].auto_model.encoder), (HEAD, encoder[-1])):
         save_file({key: value.half().contiguous() for key, value in part.state_dict().items()}, folder / name)
-    (folder / CALIBRATION).write_text(json.dumps({"similarity_weight": round(weight, 2), "bias": round(bias, 2)}) + "\n", encoding="utf-8")
+    (folder / CALIBRATION).write_text(json.dumps(calibration._asdict()) + "\n", encoding="utf-8")
     write_digest(folder / LAYERS)
 
 
@@ -219,9 +208,9 @@ def main() -> None:
     companies = [*first, *new]
     retrieval.rank(companies)
     encoder = train([company for company in companies if not is_held_out(company.name)], options.checkpoint)
-    weight, bias = calibrate(encoder, [company for company in companies if is_held_out(company.name)])
-    print(f"similarity weight {weight:.2f}, bias {bias:.2f}")
-    save(encoder, weight, bias, options.target)
+    calibration = calibrate(encoder, [company for company in companies if is_held_out(company.name)])
+    print(calibration)
+    save(encoder, calibration, options.target)
 
 
 if __name__ == "__main__":

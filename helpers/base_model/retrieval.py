@@ -53,10 +53,10 @@ class Pairs(NamedTuple):
 
 def pairs_of(company: Company) -> Pairs:
     """Return the texts of ``company`` as the help centre embeds them; questions that nothing answers are left out."""
-    texts, size = companies_module.texts_of(company), len(company.sentences)
+    texts = companies_module.texts_of(company)
     answered = [number for number, question in enumerate(company.questions) if question.answer is not None]
-    questions = [texts[2 * size + number] for number in answered]
-    return Pairs(texts[:size], texts[size : 2 * size], questions, [company.questions[number].answer for number in answered])
+    questions = [texts.questions[number] for number in answered]
+    return Pairs(texts.in_context, texts.alone, questions, [company.questions[number].answer for number in answered])
 
 
 def likeness(encoder: SentenceTransformer, pairs: Pairs) -> torch.Tensor:
@@ -111,7 +111,7 @@ def rank(companies: list[Company], cache: Path = RANKINGS) -> None:
     retriever makes at companies that it never saw. Hence two adapters: each is trained on
     half of the companies and ranks the other half.
     """
-    keys = {company.name: key_of(companies_module.texts_of(company)) for company in companies}
+    keys = {company.name: key_of(companies_module.texts_of(company).all()) for company in companies}
     rankings = dict(np.load(cache)) if cache.exists() else {}
     if not rankings.keys() >= set(keys.values()):
         rankings = {}
@@ -130,8 +130,7 @@ def rank(companies: list[Company], cache: Path = RANKINGS) -> None:
 
 @torch.no_grad()
 def _ranking(encoder: SentenceTransformer, company: Company) -> np.ndarray:
-    texts, size = companies_module.texts_of(company), len(company.sentences)
-    every_question = Pairs(texts[:size], texts[size : 2 * size], texts[2 * size :], [])
+    every_question = Pairs(*companies_module.texts_of(company), answers=[])
     return likeness(encoder, every_question).argsort(1, descending=True)[:, :RANKED].numpy().astype(np.int16)
 
 

@@ -12,6 +12,7 @@ from helpers.paths import PRETRAINING
 
 WORDS = PRETRAINING / "words"
 SLOT = re.compile(r"{([a-z]+)(\d*)}")
+ODD_SLOTS = ("n", "money", "name", "colour", "time", "thing", "place", "email", "dur", "person", "code", "menu", "pct", "weekday")
 
 MONTHS = "January February March April May June July August September October November December".split()
 WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
@@ -67,6 +68,19 @@ def fill(text: str, values: dict[str, str], rng: random.Random) -> str:
         return values[slot]
 
     return SLOT.sub(value, text)
+
+
+def with_odd_slots(text: str, rng: random.Random) -> str:
+    """Return ``text`` with slots of any kind in place of half of its slots.
+
+    "The desk closes at Mrs. Hall" makes no sense, and still answers when the desk closes:
+    what a passage states is what counts, however unlikely.
+    """
+
+    def odd(slot: re.Match[str]) -> str:
+        return slot[0] if slot[1] == "company" or rng.random() >= 0.5 else f"{{{rng.choice(ODD_SLOTS)}}}"
+
+    return SLOT.sub(odd, text)
 
 
 def _number(rng: random.Random) -> str:

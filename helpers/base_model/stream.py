@@ -12,7 +12,7 @@ from pathlib import Path
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, Question, is_held_out
 from helpers.base_model.meaning import NO_MEANING, Meanings
-from helpers.base_model.slots import draw, fill, invented_name, splice
+from helpers.base_model.slots import draw, fill, invented_name, splice, with_odd_slots
 from helpers.paths import PRETRAINING
 from helpers.prompts import UNKNOWN, cited, with_passages
 from helpers.scenarios import Fact, load_facts, read_lines
@@ -26,6 +26,8 @@ EARLY = 60_000
 MOST_PASSAGES = (1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 8)
 NEW_SHARE = 0.7
 SAME_QUESTION = 0.75
+NOTHING_FOUND_SHARE = 0.35
+ODD_SHARE = 0.2
 KEYWORD_FRAMES = ("what about {}?", "{}", "tell me about {}", "{}?", "I have a question about {}.", "can you say something on {}?", "anything on {} please")
 TOPIC_TASKS = {
     "Name the topic and the mood of this message.": "Topic: {}. Mood: {}.",
@@ -163,6 +165,7 @@ class Stream:
         """A customer's question; in a share of ``by_words`` a few words of the sentence, which is easier to find.
 
         In about twice the share ``missing`` the answer is not among the passages on purpose.
+        In a share of ``ODD_SHARE`` the values are of another kind than the question asks for.
         As in use, the answer stands where the retriever puts it: a question that it misses is not asked.
         """
         company = rng.choice(self.new if in_use and self.new and rng.random() < NEW_SHARE else self.companies)
@@ -171,12 +174,14 @@ class Stream:
         if question.answer is not None and rng.random() < missing:
             question = rng.choice([q for q in company.questions if q.answer is None] or [question])
         chosen = choose_passages(question, rng, most, missing)
-        written = companies_module.writer(rng)
+        written, odd = companies_module.writer(rng), rng.random() < ODD_SHARE
         asked = written(question.text, question.article)
         passages = []
         for number in chosen:
             sentence = company.sentences[number]
-            passages.append(Shown(written(sentence.heading or sentence.title, sentence.article), written(sentence.text, sentence.article), sentence.meaning))
+            text = with_odd_slots(sentence.text, rng) if odd else sentence.text
+            meaning = sentence.meaning if text == sentence.text else NO_MEANING
+            passages.append(Shown(written(sentence.heading or sentence.title, sentence.article), written(text, sentence.article), meaning))
         gold = chosen.index(question.answer) if question.answer in chosen else None
         if rng.random() < 0.12 and len(passages) > 1:
             other = rng.choice([i for i in range(len(passages)) if i != gold])
@@ -245,8 +250,11 @@ class Stream:
         return invented_name(rng) if kind < 0.4 else draw("code", rng) if kind < 0.6 else rng.choice(self.vocabulary)
 
     def _reading(self, asked: str, passages: list[Shown], gold: int | None, rng: random.Random, row: int = NO_MEANING) -> Example:
+        """Of those that no passage answers, a share shows none: a search that found nothing says so in the prompt."""
         asked = as_typed(asked, rng)
-        prompt = with_passages(asked, [(p.title, p.text) for p in passages]) if passages else asked
+        found_nothing = bool(passages) and gold is None and rng.random() < NOTHING_FOUND_SHARE
+        passages = [] if found_nothing else passages
+        prompt = with_passages(asked, [(p.title, p.text) for p in passages]) if passages or found_nothing else asked
         shown = tuple(p.meaning for p in passages)
         if gold is None:
             return Example(prompt, UNKNOWN, "abstain", asked=row, shown=shown)
