@@ -34,18 +34,18 @@ def mean(suites: dict[str, dict[str, Estimate]], name: str) -> float:
     return sum(scores[name].value for scores in suites.values()) / len(suites)
 
 
-@pytest.mark.parametrize(("name", "floor"), [("value present", 0.88), ("value present, if retrieved", 0.92), ("citation right", 0.93), ("abstains, nothing answers", 0.52)])
+@pytest.mark.parametrize(("name", "floor"), [("value present", 0.90), ("value present, if shown", 0.94), ("citation right", 0.94), ("abstains, nothing answers", 0.52)])
 def test_it_reads_todays_help_center(fernhollow: dict[str, Estimate], name: str, floor: float):
     assert fernhollow[name].value >= floor
 
 
-@pytest.mark.parametrize(("name", "floor"), [("retrieved", 0.90), ("value present", 0.71), ("value present, if retrieved", 0.79), ("citation right", 0.81), ("abstains, nothing answers", 0.59)])
+@pytest.mark.parametrize(("name", "floor"), [("shown", 0.90), ("value present", 0.78), ("value present, if shown", 0.86), ("citation right", 0.86), ("abstains, nothing answers", 0.62)])
 def test_it_reads_companies_of_other_trades(suites: dict[str, dict[str, Estimate]], name: str, floor: float):
     assert mean(suites, name) >= floor
 
 
 def test_it_reads_every_trade(suites: dict[str, dict[str, Estimate]]):
-    assert min(scores["value present"].value for scores in suites.values()) >= 0.65
+    assert min(scores["value present"].value for scores in suites.values()) >= 0.67
 
 
 def test_it_copies_words_whole(suites: dict[str, dict[str, Estimate]]):
@@ -61,5 +61,5 @@ def test_it_never_escalates_by_itself():
 
 
 def test_a_passage_overrules_the_memory():
-    """Many of these values make no sense ("a Nook holds the brick"); the embedder then likes another sentence better."""
-    assert evaluate.overruled("first")["first edition with other values, if retrieved"].value >= 0.82
+    """Many of these values make no sense ("a Nook holds the brick"), so the search often likes another sentence better."""
+    assert evaluate.overruled("first")["first edition with other values, if shown"].value >= 0.89

@@ -54,15 +54,15 @@ def fernhollow() -> tuple[HelpCenter, list[SuiteQuestion]]:
 
 
 def reading(help_center: HelpCenter, questions: list[SuiteQuestion], k: int, adapter: Path | None = None) -> dict[str, Estimate]:
-    """Score the RAG arm: retrieved, value present, citation right, abstention right and needless."""
+    """Score the RAG arm: answer shown to the model, value present, citation right, abstention right and needless."""
     bot = SupportBot(help_center=help_center, adapter=adapter, k=k)
     pairs = list(zip(questions, bot.ask_all([q.text for q in questions]), strict=True))
     answerable = [(q, r) for q, r in pairs if q.value]
     answered = [(q, r) for q, r in answerable if not abstains(r)]
     return {
-        "retrieved": estimate([any(_supports(p, q) for p in r.passages) for q, r in answerable]),
+        "shown": estimate([any(_supports(p, q) for p in r.passages) for q, r in answerable]),
         "value present": estimate([value_present(q.value, r.text) for q, r in answerable]),
-        "value present, if retrieved": estimate([value_present(q.value, r.text) for q, r in answerable if any(_supports(p, q) for p in r.passages)]),
+        "value present, if shown": estimate([value_present(q.value, r.text) for q, r in answerable if any(_supports(p, q) for p in r.passages)]),
         "citation right": estimate([any(_supports(p, q) for p in r.citations) for q, r in answered]),
         "abstains, nothing answers": estimate([abstains(r) for q, r in pairs if not q.value]),
         "abstains needlessly": estimate([abstains(r) for q, r in answerable]),
@@ -126,7 +126,7 @@ def overruled(edition: str, name: str = "", seed: int = 0, new_value: Callable[[
     shown = [(v, r) for v, r in zip(values, replies, strict=True) if any(value_present(v, p.text) for p in r.passages)]
     return {
         name: estimate([value_present(v, r.text) for v, r in zip(values, replies, strict=True)]),
-        f"{name}, if retrieved": estimate([value_present(v, r.text) for v, r in shown]),
+        f"{name}, if shown": estimate([value_present(v, r.text) for v, r in shown]),
     }
 
 
