@@ -43,6 +43,11 @@ class Reply:
     seconds: float
     left_out: tuple[Passage, ...] = ()
 
+    @property
+    def found(self) -> tuple[Passage, ...]:
+        """All that the search brought, shown or not; empty for a bot that looks nothing up."""
+        return self.passages + self.left_out
+
 
 class SupportBot:
     """One of the course's five bots, by what it is given.

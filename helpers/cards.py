@@ -66,7 +66,7 @@ def answers_card(title: str, replies: Mapping[str, Reply], superseded: Sequence[
     sections = [f"<div><b>{escape(title)}</b></div>"]
     for name, reply in replies.items():
         said = _struck(_with_markers(reply.text), superseded)
-        sections.append(_section(name, f'<div class="fern-line fern-said">{said}</div>' + (_passages(reply, None) if reply.passages or reply.left_out else "")))
+        sections.append(_section(name, f'<div class="fern-line fern-said">{said}</div>' + (_passages(reply, None) if reply.found else "")))
     return _card("".join(sections))
 
 

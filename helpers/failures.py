@@ -49,7 +49,7 @@ def failure_kind(reply: Reply, ticket: Ticket, help_center: HelpCenter | None = 
     if hand_over != "right":
         return {"missed": "missed hand-over", "false alarm": "needless hand-over"}.get(hand_over, hand_over)
     wrong = [fact for fact in ticket.facts if not fact_right(fact, reply.text)]
-    if wrong and not reply.passages and not reply.left_out:
+    if wrong and not reply.found:
         return "from memory"
     unseen = next((fact for fact in wrong if not _is_shown(fact, reply)), None)
     if unseen and any(states(passage, unseen) for passage in reply.left_out):

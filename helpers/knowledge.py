@@ -274,16 +274,18 @@ class HelpCenter:
             raise HelpCenterError("The index is empty. Call help_center.sync() first.")
         count = max(k, SEARCHED) if self.reranker else k
         vectors = self.embedder.embed_documents(list(questions))
-        nearest = [store.similarity_search_by_vector_with_relevance_scores(vector, k=count) for vector in vectors]
-        scored = self._reranked(questions, nearest) if self.reranker else [[(document, 1.0 - distance) for document, distance in found] for found in nearest]
+        scored = [[(document, 1.0 - distance) for document, distance in store.similarity_search_by_vector_with_relevance_scores(vector, k=count)] for vector in vectors]
+        if self.reranker:
+            scored = self._reranked(questions, scored)
         return [[_passage(document, score) for document, score in found[:k]] for found in scored]
 
     def _reranked(self, questions: Sequence[str], nearest: list[list[tuple[Document, float]]]) -> list[list[tuple[Document, float]]]:
+        """Return each question's documents with their chances in place of their similarities, best first."""
         pairs = [(question, document.page_content) for question, found in zip(questions, nearest, strict=True) for document, _ in found]
         scores = iter(self.reranker.score(pairs))
         ranked = []
         for found in nearest:
-            chances = self.reranker.chances([next(scores) for _ in found], [1.0 - distance for _, distance in found])
+            chances = self.reranker.chances([next(scores) for _ in found], [similarity for _, similarity in found])
             ranked.append(sorted(((document, float(chance)) for (document, _), chance in zip(found, chances, strict=True)), key=lambda one: -one[1]))
         return ranked
 

@@ -92,7 +92,7 @@ class FailureTracer(Quiet, widgets.VBox):
 def _by_kind(replies: Sequence[Reply], tickets: Sequence[Ticket], help_center: HelpCenter | None) -> dict[str, list[Case]]:
     found: dict[str, list[Case]] = {}
     for reply, ticket in zip(replies, tickets, strict=True):
-        failure = trace(reply, ticket, help_center if reply.passages or reply.left_out else None)
+        failure = trace(reply, ticket, help_center if reply.found else None)
         if failure:
             found.setdefault(failure.kind, []).append((reply, ticket, failure))
     return {kind: found[kind] for kind in FAILURES if kind in found}

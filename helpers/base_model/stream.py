@@ -253,9 +253,9 @@ class Stream:
         """Of those that no passage answers, a share shows none: a search that found nothing says so in the prompt."""
         asked = as_typed(asked, rng)
         found_nothing = bool(passages) and gold is None and rng.random() < NOTHING_FOUND_SHARE
-        passages = [] if found_nothing else passages
-        prompt = with_passages(asked, [(p.title, p.text) for p in passages]) if passages or found_nothing else asked
-        shown = tuple(p.meaning for p in passages)
+        placed = [] if found_nothing else passages
+        prompt = with_passages(asked, [(p.title, p.text) for p in placed]) if passages else asked
+        shown = tuple(p.meaning for p in placed)
         if gold is None:
             return Example(prompt, UNKNOWN, "abstain", asked=row, shown=shown)
         return Example(prompt, cited(gold + 1, passages[gold].text), "read", gold=(gold + 1,), asked=row, shown=shown)
