@@ -210,9 +210,7 @@ class HelpCenter:
         """
         folder = Path(folder).expanduser().resolve()
         articles = _read_folder(folder)
-        reranker = reranker or _own_reranker(embedder)
-        embedder = embedder or load_embedder()
-        key = hashlib.sha256(f"{folder}|{chunk_size}|{_name_of(embedder)}".encode()).hexdigest()[:12]
+        key = hashlib.sha256(f"{folder}|{chunk_size}|{_name_of(embedder or load_embedder())}".encode()).hexdigest()[:12]
         return cls(articles, workspace() / "indexes" / f"{folder.name}-{key}", folder, embedder, chunk_size, reranker)
 
     def passages(self, article: Article) -> list[Document]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SEARCHED = 8
 BATCH = 64
+KEPT = 20_000
 LAYERS, HEAD, CALIBRATION = "layers.safetensors", "head.safetensors", "calibration.json"
 
 
@@ -46,10 +47,20 @@ class Reranker(BaseCrossEncoder):
 
     def __init__(self, encoder: "CrossEncoder", calibration: Calibration = Calibration()) -> None:
         self.encoder, self.calibration = encoder, calibration
+        self._kept: dict[tuple[str, str], float] = {}
 
     def score(self, text_pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Return a number for each pair of question and passage; the higher, the rather the passage answers."""
-        return self.encoder.predict(list(text_pairs), batch_size=BATCH, activation_fn=torch.nn.Identity(), show_progress_bar=False).tolist()
+        """Return a number for each pair of question and passage; the higher, the rather the passage answers.
+
+        Two bots that answer the same tickets read the same pairs, so the last scores are kept.
+        """
+        new = [pair for pair in dict.fromkeys(text_pairs) if pair not in self._kept]
+        if len(self._kept) + len(new) > KEPT:
+            self._kept, new = {}, list(dict.fromkeys(text_pairs))
+        if new:
+            scores = self.encoder.predict(new, batch_size=BATCH, activation_fn=torch.nn.Identity(), show_progress_bar=False)
+            self._kept |= zip(new, scores.tolist(), strict=True)
+        return [self._kept[pair] for pair in text_pairs]
 
     def chances(self, scores: Sequence[float], similarities: Sequence[float]) -> np.ndarray:
         """Return for each passage of one question the chance that it is the one that answers.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import reranker as reranker_module
 from helpers.base_model import companies as companies_module, reranking
 from helpers.base_model.companies import Company, is_held_out, parse
 from helpers.base_model.evaluate import load_suites
@@ -111,6 +112,24 @@ def test_chances_leave_room_for_none():
     assert sure[0] == pytest.approx(np.exp(4) / (1 + np.exp(4) + np.exp(-4))) and unsure.sum() < 0.05
     assert judge.chances([0.0, 0.0], [0.9, 0.1])[0] > 0.9
     assert Reranker(None, Calibration(score_weight=2.0)).chances([2.0], [0.0])[0] == pytest.approx(1 / (1 + np.exp(-4)))
+
+
+def test_a_pair_is_read_once(monkeypatch):
+    """Two bots that answer the same tickets search for the same passages."""
+    read = []
+
+    class Encoder:
+        def predict(self, pairs, **settings):
+            read.extend(pairs)
+            return np.array([len(passage) for _, passage in pairs], dtype=float)
+
+    judge = Reranker(Encoder())
+    assert judge.score([("q", "a"), ("q", "bbb"), ("q", "a")]) == [1, 3, 1]
+    assert judge.score([("q", "bbb"), ("other", "a")]) == [3, 1]
+    assert read == [("q", "a"), ("q", "bbb"), ("other", "a")]
+    monkeypatch.setattr(reranker_module, "KEPT", 3)
+    assert judge.score([("q", "a"), ("new", "cc")]) == [1, 2]
+    assert judge.score([("new", "cc")]) == [2] and read[3:] == [("q", "a"), ("new", "cc")]
 
 
 def test_calibration_trusts_each_judge_as_far_as_it_is_right():
