@@ -60,9 +60,11 @@ lab: $(INSTALLED)
 	echo "Starting JupyterLab with $(FIRST_NOTEBOOK); stop it with Ctrl-C ..."; \
 	exec $(PYTHON) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST_NOTEBOOK) "$$@" $(LAB_ARGS)
 
+# Two processes of two threads each share two cores without a loss only if a thread that waits sleeps.
 test: browser $(INSTALLED)
-	@echo "Running the unit tests, the labs in a browser, then every notebook from top to bottom ..."
-	@BROWSER_SCREENSHOTS="$${BROWSER_SCREENSHOTS:-$(CURDIR)/test-artifacts}" $(PYTHON) -m pytest --nbval tests notebooks
+	@echo "Running every notebook from top to bottom, the unit tests and the labs in a browser ..."
+	@BROWSER_SCREENSHOTS="$${BROWSER_SCREENSHOTS:-$(CURDIR)/test-artifacts}" OMP_WAIT_POLICY=PASSIVE \
+		$(PYTHON) -m pytest --nbval --numprocesses 2 --dist loadfile --no-loadscope-reorder notebooks tests
 
 check: $(INSTALLED)
 	@$(PYTHON) -m helpers check

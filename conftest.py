@@ -4,19 +4,40 @@ import os
 import tempfile
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 WORKSPACE = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the run one workspace, shared by unit tests and notebooks: the adapter is trained once."""
+    """Give the run one workspace, shared by unit tests and notebooks: the adapter is trained once.
+
+    A worker of pytest-xdist has it from the process that started it.
+    """
+    if hasattr(config, "workerinput"):
+        return
     config.stash[WORKSPACE] = tempfile.TemporaryDirectory(prefix="course-workspace-", ignore_cleanup_errors=True)
     os.environ["COURSE_WORKSPACE"] = config.stash[WORKSPACE].name
 
 
+class NotebooksTogether(LoadFileScheduling):
+    """Gives each worker whole files, and one worker all notebooks in their order: the later ones read what the earlier ones kept."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "notebooks" if file.endswith(".ipynb") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> NotebooksTogether:
+    """Share the tests among the workers of pytest-xdist."""
+    return NotebooksTogether(config, log)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the workspace."""
-    config.stash[WORKSPACE].cleanup()
+    if WORKSPACE in config.stash:
+        config.stash[WORKSPACE].cleanup()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -550,6 +550,9 @@ def test_with_an_adapter_two_hundred_random_operations_leave_a_lab_working(open_
 
 # With an adapter: trains it, which takes about 80 s on two idle cores. Leave it out with -k "not adapter".
 
+# These train an adapter of their own for a minute; nbval runs every cell of them anyway.
+TRAINING_AGAIN = ("02_lora_fine_tune", "03_hybrid")
+
 
 def test_with_an_adapter_the_hybrid_hands_over(open_notebook: Opener) -> None:
     lab = open_toggle(open_notebook("00_two_bots"))
@@ -581,19 +584,20 @@ def test_with_an_adapter_every_tool_shows_what_it_can(open_notebook: Opener, sce
 
 
 def test_with_an_adapter_the_labs_of_notebook_03_react(open_notebook: Opener) -> None:
+    """One ticket in ten is asked: the lab is the same, and nobody waits for three hundred."""
     notebook = open_notebook("03_hybrid")
-    assert notebook.run_all()["red"] == []
-    lab = notebook.lab("ToggleLab(")
+    lab = notebook.lab("hybrid = SupportBot(", "ToggleLab(")
     option(lab, "Tool", ARM_NAMES["hybrid"]).click()
     expect(section(lab, "Facts")).to_contain_text("✓ right")
-    tracer = notebook.lab("tracer")
+    notebook.run_code("from helpers import scoreboard\nevery = scoreboard.all_tickets()\nscoreboard.all_tickets = lambda: every[::10]")
+    tracer = notebook.lab("tickets = all_tickets()", "tracer = FailureTracer(", "tracer")
     for bot in ("RAG", "hybrid"):
         option(tracer, "Bot", bot).click()
         tracer.locator(".widget-toggle-buttons").filter(has_text="What failed").get_by_role("button").first.click()
         expect(section(tracer, "Reply")).to_be_visible()
 
 
-@pytest.mark.parametrize("name", [name for name in EXERCISES if name != "03_hybrid"])
+@pytest.mark.parametrize("name", [name for name in EXERCISES if name not in TRAINING_AGAIN])
 def test_with_an_adapter_a_notebook_runs_from_top_to_bottom(open_notebook: Opener, name: str) -> None:
     ran = open_notebook(name).run_all()
     assert ran["red"] == [] and ran["cells"] == ran["ran"] > 10
