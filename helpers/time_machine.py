@@ -71,6 +71,7 @@ class TimeMachine(Quiet, widgets.VBox):
         self._bots: dict[str, object] = {}
         self._drafts: dict[str, str] = {}
         self._undo_steps: list[dict[str, str | None]] = []
+        self._opened = NEW
         asked = [(f"{ticket.id}: {ticket.text}", ticket.id) for ticket in self._tickets.values()]
         unfold = "With the keyboard: Space opens the list"
         self.ticket = widgets.Dropdown(options=asked, description="Ticket", tooltip=unfold, layout=WIDE, style=LABELLED)
@@ -108,7 +109,7 @@ class TimeMachine(Quiet, widgets.VBox):
         names = sorted((article.title, article.name) for article in self.help_center.articles.values())
         with self._quietly():
             self.article.options = [*names, ("a new article", NEW)]
-            self.article.value = chosen if chosen in self.help_center.articles else names[0][1]
+            self.article.value = chosen if chosen in {NEW, *self.help_center.articles} else names[0][1]
         self._open(self.article.value)
 
     def _open_for_ticket(self, change: object = None) -> None:
@@ -118,13 +119,15 @@ class TimeMachine(Quiet, widgets.VBox):
         if name in self.help_center.articles:
             self.article.value = name
 
-    def _change_article(self, change: dict) -> None:
-        if self._busy:
+    def _change_article(self, change: object = None) -> None:
+        """Open the article that is chosen; what was chosen while the bots answered is opened when they have."""
+        if self._busy or self.article.value == self._opened:
             return
-        self._drafts[change["old"]] = self.text.value
-        self._open(change["new"])
+        self._drafts[self._opened] = self.text.value
+        self._open(self.article.value)
 
     def _open(self, name: str) -> None:
+        self._opened = name
         self.text.value = self._drafts.get(name) or self._read(name) or TEMPLATE
 
     # Changing
@@ -169,7 +172,7 @@ class TimeMachine(Quiet, widgets.VBox):
     def _change(self, files: Mapping[str, str | None], opened: str | None = None, undoable: bool = True) -> bool:
         """Write or delete articles, sync, and ask before and after; on any error all articles are as they were."""
         # The buttons stay enabled: one that is switched off loses the keyboard.
-        self._busy = True
+        self._busy, chosen = True, self.article.value
         try:
             self.help_center.sync()
             self._show(self.before, "Before")
@@ -178,7 +181,7 @@ class TimeMachine(Quiet, widgets.VBox):
             if undoable and dict(files) != old:
                 self._undo_steps.append(old)
             self._drafts = {name: text for name, text in self._drafts.items() if name not in files}
-            self._offer_articles(opened or self.article.value)
+            self._offer_articles(opened if opened and self.article.value == chosen else self.article.value)
             self._say_report(report)
             self._show(self.after, "After")
             return True
@@ -189,6 +192,7 @@ class TimeMachine(Quiet, widgets.VBox):
             self.report.value, self.seconds.value = error_card(error), ""
         finally:
             self._busy = False
+            self._change_article()
         return False
 
     def _write_and_sync(self, files: Mapping[str, str | None], old: Mapping[str, str | None]) -> SyncReport:

@@ -496,6 +496,27 @@ def test_clicks_while_it_works_do_not_nest(source: HelpCenter) -> None:
     assert len(bot.asked) == 2 and "✓ Passages:" in reported(machine)
 
 
+@pytest.mark.parametrize("answer", [1, 2], ids=["before", "after"])
+@pytest.mark.parametrize("chosen", ["", "watering"], ids=["a new article", "another one"])
+def test_an_article_chosen_while_the_bots_answer_is_opened(source: HelpCenter, answer: int, chosen: str) -> None:
+    """JupyterLab delivers a choice in another thread than a click, so it can come in the middle."""
+
+    class Watched(FakeBot):
+        def ask(self, question: str):
+            if len(self.asked) + 1 == answer:
+                machine.article.value = chosen
+            return super().ask(question)
+
+    bot = Watched()
+    machine = TimeMachine(source, [WARRANTY], {"RAG": lambda help_center: bot})
+    machine.text.value = NEW
+    machine.sync.click()
+    assert machine.article.value == chosen and "✓ Passages:" in reported(machine)
+    assert machine.text.value.startswith("# A tank" if chosen else "# The title")
+    machine.article.value = "warranty"
+    assert machine.text.value == NEW
+
+
 def test_an_article_with_markup_is_shown_as_text(machine: TimeMachine) -> None:
     machine.text.value = f"# Warranty {EVIL}\n\nThe warranty is {EVIL} years.\n"
     machine.sync.click()

@@ -25,6 +25,7 @@ from helpers.paths import ROOT
 CHROMIUM = Path("/usr/bin/chromium")
 LAUNCH = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 SERVER_STARTS = 120
+KERNELS = 2
 
 expect.set_options(timeout=ANSWERS)
 
@@ -64,11 +65,13 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def open_notebook(browser: Browser, server: Server) -> Iterator[Opener]:
     """Open a notebook by name in a page of its own, of the size ``viewport``.
 
-    A notebook that was open before keeps its kernel, so that imports and models are there.
+    A notebook that was open before keeps its kernel, so that imports and models are there, until
+    others are used: a kernel holds half a gigabyte and more.
     """
     contexts = []
 
     def opened(name: str, viewport: Viewport = (1280, 800)) -> NotebookPage:
+        _make_room(server, f"{name}.ipynb")
         context = browser.new_context(viewport={"width": viewport[0], "height": viewport[1]})
         contexts.append(context)
         return NotebookPage(context.new_page(), server.url(f"lab/tree/{name}.ipynb"))
@@ -115,6 +118,15 @@ def _command(server: Server, folder: Path) -> list[str]:
     address, port = server.address.removeprefix("http://").split(":")
     where = [f"--ServerApp.ip={address}", f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder / 'notebooks'}"]
     return [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", *where, f"--IdentityProvider.token={server.token}", "--LabApp.expose_app_in_browser=True"]
+
+
+def _make_room(server: Server, notebook: str) -> None:
+    """Shut down the kernels that were used longest ago, so that with the one of ``notebook`` there are ``KERNELS``."""
+    with urllib.request.urlopen(server.url("api/sessions")) as response:
+        others = [session for session in json.load(response) if session["path"] != notebook]
+    others.sort(key=lambda session: session["kernel"]["last_activity"], reverse=True)
+    for session in others[KERNELS - 1 :]:
+        urllib.request.urlopen(urllib.request.Request(server.url(f"api/sessions/{session['id']}"), method="DELETE")).close()
 
 
 def _wait_for(server: Server, process: subprocess.Popen, log: Path) -> None:
