@@ -550,9 +550,6 @@ def test_with_an_adapter_two_hundred_random_operations_leave_a_lab_working(open_
 
 # With an adapter: trains it, which takes about 80 s on two idle cores. Leave it out with -k "not adapter".
 
-# These train an adapter of their own for a minute; nbval runs every cell of them anyway.
-TRAINING_AGAIN = ("02_lora_fine_tune", "03_hybrid")
-
 
 def test_with_an_adapter_the_hybrid_hands_over(open_notebook: Opener) -> None:
     lab = open_toggle(open_notebook("00_two_bots"))
@@ -597,7 +594,8 @@ def test_with_an_adapter_the_labs_of_notebook_03_react(open_notebook: Opener) ->
         expect(section(tracer, "Reply")).to_be_visible()
 
 
-@pytest.mark.parametrize("name", [name for name in EXERCISES if name not in TRAINING_AGAIN])
+# nbval runs every cell of every notebook; here one shows that JupyterLab does so too, and the others run on request.
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name == "00_two_bots" else pytest.mark.long) for name in EXERCISES])
 def test_with_an_adapter_a_notebook_runs_from_top_to_bottom(open_notebook: Opener, name: str) -> None:
     ran = open_notebook(name).run_all()
     assert ran["red"] == [] and ran["cells"] == ran["ran"] > 10
