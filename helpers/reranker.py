@@ -54,13 +54,12 @@ class Reranker(BaseCrossEncoder):
 
         Two bots that answer the same tickets read the same pairs, so the last scores are kept.
         """
-        new = [pair for pair in dict.fromkeys(text_pairs) if pair not in self._kept]
-        if len(self._kept) + len(new) > KEPT:
-            self._kept, new = {}, list(dict.fromkeys(text_pairs))
+        kept = self._kept = self._kept if len(self._kept) < KEPT else {}
+        new = [pair for pair in dict.fromkeys(text_pairs) if pair not in kept]
         if new:
             scores = self.encoder.predict(new, batch_size=BATCH, activation_fn=torch.nn.Identity(), show_progress_bar=False)
-            self._kept |= zip(new, scores.tolist(), strict=True)
-        return [self._kept[pair] for pair in text_pairs]
+            kept.update(zip(new, scores.tolist(), strict=True))
+        return [kept[pair] for pair in text_pairs]
 
     def chances(self, scores: Sequence[float], similarities: Sequence[float]) -> np.ndarray:
         """Return for each passage of one question the chance that it is the one that answers.

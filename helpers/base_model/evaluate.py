@@ -59,10 +59,11 @@ def reading(help_center: HelpCenter, questions: list[SuiteQuestion], k: int, ada
     pairs = list(zip(questions, bot.ask_all([q.text for q in questions]), strict=True))
     answerable = [(q, r) for q, r in pairs if q.value]
     answered = [(q, r) for q, r in answerable if not abstains(r)]
+    shown = [any(_supports(p, q) for p in r.passages) for q, r in answerable]
     return {
-        "shown": estimate([any(_supports(p, q) for p in r.passages) for q, r in answerable]),
+        "shown": estimate(shown),
         "value present": estimate([value_present(q.value, r.text) for q, r in answerable]),
-        "value present, if shown": estimate([value_present(q.value, r.text) for q, r in answerable if any(_supports(p, q) for p in r.passages)]),
+        "value present, if shown": estimate([value_present(q.value, r.text) for (q, r), seen in zip(answerable, shown, strict=True) if seen]),
         "citation right": estimate([any(_supports(p, q) for p in r.citations) for q, r in answered]),
         "abstains, nothing answers": estimate([abstains(r) for q, r in pairs if not q.value]),
         "abstains needlessly": estimate([abstains(r) for q, r in answerable]),
