@@ -1,6 +1,7 @@
 """The recipe of the base model: its data parses, and a run that is killed goes on as if nothing had happened."""
 
 import dataclasses
+import itertools
 import json
 import random
 
@@ -17,7 +18,7 @@ from helpers.base_model.batches import BEGINNING, POOL, Batches
 from helpers.base_model.evaluate import strange_words
 from helpers.base_model.losses import CHOOSING_HEAD, LIKENESS_HEAD, Trunk, choice_scores, likeness_scores, losses_of
 from helpers.base_model.meaning import WIDTH, Meanings
-from helpers.base_model.stream import Stream, Unanswered, choose_passages
+from helpers.base_model.stream import Stream, Unanswered, as_reranked, choose_passages
 from helpers.base_model.tokenizer import save
 from helpers.base_model.tokenizer import train as train_tokenizer
 from helpers.base_model.train import Recipe, build_model
@@ -179,6 +180,23 @@ def test_passages_come_as_a_retriever_brings_them(companies, missing, low, high)
         assert low < sum(question.answer in found for found in chosen) / 400 < high
 
 
+def test_passages_come_as_they_are_shown_after_reranking(companies):
+    """Mostly the answer alone; none or two where the search is less sure; where nothing answers mostly none."""
+    rng = random.Random(0)
+    answerable = next(q for q in companies[0].questions if q.answer is not None)
+    for place in (1, 2, 7, None):
+        answerable.ranking = [number for number in range(9) if number != answerable.answer][:8]
+        if place:
+            answerable.ranking[place - 1] = answerable.answer
+        shown = [as_reranked(answerable, rng) for _ in range(400)]
+        assert all(len(found) == len(set(found)) <= 2 and set(found) <= {answerable.answer, *answerable.ranking} for found in shown)
+        assert 0.55 < sum(answerable.answer in found for found in shown) / 400 < 1
+        assert ([answerable.answer] in shown) and (sum(found == [answerable.answer] for found in shown) > 280) is (place == 1)
+    unanswered = next(q for q in companies[0].questions if q.answer is None)
+    shown = [as_reranked(unanswered, rng) for _ in range(400)]
+    assert all(found == unanswered.ranking[: len(found)] for found in shown) and 200 < shown.count([]) < 280
+
+
 def test_new_companies_come_last_and_as_the_retriever_brings_them(companies):
     """Titles tell the companies apart; in use, the answer to a question that is asked was retrieved."""
     known, new = companies[:20], companies[-20:]
@@ -200,7 +218,7 @@ def batches_of(stream, tokenizer) -> Batches:
 
 def test_batches_count_every_token_of_the_answer(stream, tokenizer):
     batches = batches_of(stream, tokenizer)
-    batch = batches.batch(0)
+    batch = next(batches.from_step(0, workers=0))
     rows = [batches.encode(stream.example(number)) for number in range(RECIPE.batch * POOL)]
     wanted = {tuple(row.ids): row.start for row in rows}
     for row, marks in zip(batch.ids.tolist(), batch.counted.tolist(), strict=True):
@@ -312,17 +330,19 @@ def run(folder, monkeypatch, stream, tokenizer, killed_at: int | None = None) ->
         patched.setattr(stream_module, "load", lambda *arguments, **settings: (stream, stream))
         patched.setattr(train_module, "exact_shares", lambda *arguments: {})
         if killed_at is not None:
-            patched.setattr(train_module.Batches, "batch", killed(train_module.Batches.batch, killed_at))
-        train_module.train(RECIPE, folder, hours=1.0, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1)
+            patched.setattr(train_module, "losses_of", killed(train_module.losses_of, killed_at))
+        train_module.train(RECIPE, folder, hours=1.0, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1, workers=0)
 
 
-def killed(batch, at: int):
-    def batch_or_die(self, step: int):
-        if step == at:
+def killed(losses_of, at: int):
+    steps = itertools.count()
+
+    def losses_or_die(*arguments):
+        if next(steps) == at:
             raise KeyboardInterrupt
-        return batch(self, step)
+        return losses_of(*arguments)
 
-    return batch_or_die
+    return losses_or_die
 
 
 def test_a_killed_run_resumes_with_the_same_losses(tmp_path, monkeypatch, stream, tokenizer):
@@ -349,5 +369,5 @@ def test_time_that_is_over_ends_the_run_with_a_checkpoint(tmp_path, monkeypatch,
     (tmp_path / "run").mkdir()
     (tmp_path / "prose.txt").write_text("\n".join(PROSE), encoding="utf-8")
     save(tokenizer, tmp_path / "run")
-    train_module.train(RECIPE, tmp_path / "run", hours=0.0, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1)
+    train_module.train(RECIPE, tmp_path / "run", hours=0.0, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1, workers=0)
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 0

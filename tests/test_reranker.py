@@ -12,7 +12,7 @@ from helpers import reranker as reranker_module
 from helpers.base_model import companies as companies_module, reranking
 from helpers.base_model.companies import Company, is_held_out, parse
 from helpers.base_model.evaluate import load_suites
-from helpers.base_model.reranking import CANDIDATES, Choice, batches, calibrate, choices_of, loss_of, train, with_odd_values
+from helpers.base_model.reranking import CANDIDATES, Choice, Recipe, batches, calibrate, choices_of, loss_of, train, with_odd_values
 from helpers.bots import LEAST_SCORE
 from helpers.knowledge import HelpCenter
 from helpers.models import ModelError, load_embedder
@@ -57,21 +57,22 @@ def test_odd_values_leave_the_words_around_them(companies):
 
 def test_every_company_is_asked_and_the_easy_part_comes_first(companies, monkeypatch):
     monkeypatch.setattr(reranking, "EASY", 1)
-    monkeypatch.setattr(reranking, "QUESTIONS", 4)
-    found = batches(companies)
+    found = batches(companies, Recipe(questions=4))
     asked = {choice.question for batch in found for choice in batch}
     assert {"What is the price?", "When do you open?"} <= asked
     assert all(len(batch) <= 4 and len(choice.candidates) <= CANDIDATES for batch in found for choice in batch)
-    assert [[choice.question for choice in batch] for batch in batches(companies)] == [[choice.question for choice in batch] for batch in found]
+    assert [[choice.question for choice in batch] for batch in batches(companies, Recipe(questions=4))] == [[choice.question for choice in batch] for batch in found]
 
 
 def test_the_loss_falls_with_the_chance_of_what_is_right():
     class Encoder:
-        def preprocess(self, pairs):
-            return pairs
+        device = torch.device("cpu")
 
-        def __call__(self, pairs):
-            return {"scores": torch.tensor([[4.0 if passage == "yes" else -4.0] for _, passage in pairs])}
+        def preprocess(self, pairs):
+            return {"pairs": pairs}
+
+        def __call__(self, features):
+            return {"scores": torch.tensor([[4.0 if passage == "yes" else -4.0] for _, passage in features["pairs"]])}
 
     right = loss_of(Encoder(), [Choice("?", ["no", "yes"], 1), Choice("?", ["no"], None)])
     wrong = loss_of(Encoder(), [Choice("?", ["no", "yes"], 0), Choice("?", ["yes"], None)])
@@ -80,7 +81,6 @@ def test_the_loss_falls_with_the_chance_of_what_is_right():
 
 def test_a_run_that_was_killed_goes_on_with_the_same_losses(companies, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reranking, "EASY", 1)
-    monkeypatch.setattr(reranking, "QUESTIONS", 2)
     monkeypatch.setattr(reranking, "CHECKPOINT_EVERY", 1)
     losses, killed = [], []
 
@@ -96,13 +96,13 @@ def test_a_run_that_was_killed_goes_on_with_the_same_losses(companies, tmp_path,
         return loss_of(encoder, batch)
 
     monkeypatch.setattr(reranking, "loss_of", keep)
-    train(companies, tmp_path / "whole.pt")
+    train(companies, tmp_path / "whole.pt", Recipe(questions=2, passes=2))
     whole, losses[:] = list(losses), []
     monkeypatch.setattr(reranking, "loss_of", kill)
     with pytest.raises(KeyboardInterrupt):
-        train(companies, tmp_path / "killed.pt")
+        train(companies, tmp_path / "killed.pt", Recipe(questions=2, passes=2))
     monkeypatch.setattr(reranking, "loss_of", keep)
-    train(companies, tmp_path / "killed.pt")
+    train(companies, tmp_path / "killed.pt", Recipe(questions=2, passes=2))
     assert len(whole) > 2 and losses == whole[2:]
 
 
@@ -119,6 +119,8 @@ def test_a_pair_is_read_once(monkeypatch):
     read = []
 
     class Encoder:
+        device = torch.device("cpu")
+
         def predict(self, pairs, **settings):
             read.extend(pairs)
             return np.array([len(passage) for _, passage in pairs], dtype=float)

@@ -1,10 +1,13 @@
 """Examples of the stream as padded batches of token ids, with the places that the extra losses look at."""
 
+import itertools
 import math
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import torch
+from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
 from helpers.base_model.meaning import NO_MEANING
@@ -58,15 +61,14 @@ class Batch:
         return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-class Batches:
-    """Batches by number, sorted by length within pools so that little is padding."""
+class Batches(Dataset):
+    """Pools of batches by number, sorted by length within a pool so that little is padding."""
 
     def __init__(self, stream: Stream, tokenizer: PreTrainedTokenizerFast, size: int, rest_share: float, seed: int, first: int = 0) -> None:
         self.stream, self.tokenizer, self.first = stream, tokenizer, first
         self.size, self.rest_share, self.seed = size, rest_share, seed
         self.special = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("system", "user", "assistant", "end")}
         self.numbers = {tokenizer.convert_tokens_to_ids(text): number for number, text in enumerate(CITATIONS, 1)}
-        self._pool: tuple[int, list[list[Encoded]]] = (-1, [])
 
     def encode(self, example: Example) -> Encoded:
         """Return the example as the chat template renders it."""
@@ -86,16 +88,18 @@ class Batches:
         meanings = [(start - 3, example.asked), (start - 1, example.asked), *zip(ends, example.shown, strict=True)]
         return Encoded(prompt + answer, asked, start, spans, example.gold, choices, [(place, row) for place, row in meanings if row != NO_MEANING])
 
-    def batch(self, step: int) -> Batch:
-        """Return batch number ``step``."""
-        number = step // POOL
-        if self._pool[0] != number:
-            first = self.first + number * self.size * POOL
-            encoded = sorted((self.encode(self.stream.example(first + i)) for i in range(self.size * POOL)), key=lambda e: len(e.ids))
-            rows = [encoded[i : i + self.size] for i in range(0, len(encoded), self.size)]
-            random.Random(f"{self.seed}-order-{number}").shuffle(rows)
-            self._pool = (number, rows)
-        return self._padded(self._pool[1][step % POOL], step)
+    def __getitem__(self, number: int) -> list[Batch]:
+        """Return the batches of pool ``number``, numbers ``POOL * number`` and on."""
+        first = self.first + number * self.size * POOL
+        encoded = sorted((self.encode(self.stream.example(first + i)) for i in range(self.size * POOL)), key=lambda e: len(e.ids))
+        rows = [encoded[i : i + self.size] for i in range(0, len(encoded), self.size)]
+        random.Random(f"{self.seed}-order-{number}").shuffle(rows)
+        return [self._padded(part, POOL * number + place) for place, part in enumerate(rows)]
+
+    def from_step(self, step: int, workers: int) -> Iterator[Batch]:
+        """Return the batches from number ``step`` on, without end; ``workers`` processes make them, or this one if there are none."""
+        pools = DataLoader(self, batch_size=None, sampler=itertools.count(step // POOL), num_workers=workers)
+        return itertools.islice(itertools.chain.from_iterable(pools), step % POOL, None)
 
     def _padded(self, rows: list[Encoded], step: int) -> Batch:
         width = 8 * math.ceil(max(len(row.ids) for row in rows) / 8)

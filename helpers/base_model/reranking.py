@@ -14,7 +14,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,9 +35,7 @@ from helpers.paths import RERANKER, ROOT
 from helpers.reranker import CALIBRATION, HEAD, LAYERS, SEARCHED, Calibration, Reranker, new_cross_encoder
 
 CANDIDATES = 5
-QUESTIONS = 16
 POOL = 40
-LEARNING_RATE = 1.2e-4
 HEAD_RATE = 2e-3
 WARM_UP = 100
 EASY = 600
@@ -45,6 +43,16 @@ NONE_SHARE = 0.2
 UNANSWERED_SHARE = 0.25
 ODD_COMPANIES = 0.3
 CHECKPOINT_EVERY = 200
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights: passes over the companies, questions a step, and the layers' learning rate."""
+
+    seed: int = 0
+    passes: int = 1
+    questions: int = 16
+    learning_rate: float = 1.2e-4
 
 
 class Choice(NamedTuple):
@@ -80,24 +88,31 @@ def choices_of(company: Company, rng: random.Random, easy: bool = False) -> list
     return found
 
 
-def batches(companies: list[Company], seed: int = 0) -> list[list[Choice]]:
-    """Return all batches of one pass over ``companies``: the easy ones first, each of choices of similar length."""
-    rng = random.Random(seed)
-    easy, hard = [], []
-    for company in companies:
-        shown = with_odd_values(company, rng) if rng.random() < ODD_COMPANIES else company
-        easy += choices_of(shown, rng, easy=True)
-        hard += choices_of(shown, rng)
-    rng.shuffle(easy)
-    rng.shuffle(hard)
-    first = EASY * QUESTIONS
-    return [*_by_length(easy[:first], rng), *_by_length(hard[min(first, len(easy)) :], rng)]
+def batches(companies: list[Company], recipe: Recipe) -> list[list[Choice]]:
+    """Return the batches of all passes over ``companies``: the easy ones first, each of choices of similar length.
+
+    Each pass shows other values.
+    """
+    rng = random.Random(recipe.seed)
+    found = []
+    for number in range(recipe.passes):
+        easy, hard = [], []
+        for company in companies:
+            named = replace(company, name=f"{company.name}-{number}") if number else company
+            shown = with_odd_values(named, rng) if rng.random() < ODD_COMPANIES else named
+            easy += [] if number else choices_of(shown, rng, easy=True)
+            hard += choices_of(shown, rng)
+        rng.shuffle(easy)
+        rng.shuffle(hard)
+        first = 0 if number else EASY * recipe.questions
+        found += [*_by_length(easy[:first], recipe.questions, rng), *_by_length(hard[min(first, len(easy)) :], recipe.questions, rng)]
+    return found
 
 
-def _by_length(choices: list[Choice], rng: random.Random) -> Iterator[list[Choice]]:
-    for at in range(0, len(choices), POOL * QUESTIONS):
-        pool = sorted(choices[at : at + POOL * QUESTIONS], key=lambda c: len(c.question) + max(map(len, c.candidates)))
-        parts = [pool[begin : begin + QUESTIONS] for begin in range(0, len(pool), QUESTIONS)]
+def _by_length(choices: list[Choice], questions: int, rng: random.Random) -> Iterator[list[Choice]]:
+    for at in range(0, len(choices), POOL * questions):
+        pool = sorted(choices[at : at + POOL * questions], key=lambda c: len(c.question) + max(map(len, c.candidates)))
+        parts = [pool[begin : begin + questions] for begin in range(0, len(pool), questions)]
         rng.shuffle(parts)
         yield from parts
 
@@ -105,27 +120,29 @@ def _by_length(choices: list[Choice], rng: random.Random) -> Iterator[list[Choic
 def loss_of(encoder: CrossEncoder, batch: list[Choice]) -> torch.Tensor:
     """Return the cross-entropy of the right candidate among all, with "none of them" as one more at logit 0."""
     pairs = [(choice.question, candidate) for choice in batch for candidate in choice.candidates]
-    with torch.autocast("cpu", torch.bfloat16):
-        scores = encoder(encoder.preprocess(pairs))["scores"].float()[:, 0]
+    device = encoder.device
+    features = {name: part.to(device) if isinstance(part, torch.Tensor) else part for name, part in encoder.preprocess(pairs).items()}
+    with torch.autocast(device.type, torch.bfloat16):
+        scores = encoder(features)["scores"].float()[:, 0]
     per_choice = scores.split([len(choice.candidates) for choice in batch])
     logits = torch.nn.utils.rnn.pad_sequence(list(per_choice), batch_first=True, padding_value=-1e4)
-    logits = torch.cat([torch.zeros(len(batch), 1), logits], 1)
-    right = torch.tensor([0 if choice.answer is None else choice.answer + 1 for choice in batch])
+    logits = torch.cat([torch.zeros(len(batch), 1, device=device), logits], 1)
+    right = torch.tensor([0 if choice.answer is None else choice.answer + 1 for choice in batch], device=device)
     return functional.cross_entropy(logits, right)
 
 
-def train(companies: list[Company], checkpoint: Path, seed: int = 0) -> CrossEncoder:
-    """Return the cross-encoder, trained in one pass over ``companies``; goes on from ``checkpoint`` if it exists."""
-    torch.manual_seed(seed)
-    encoder = new_cross_encoder(attention="eager")
+def train(companies: list[Company], checkpoint: Path, recipe: Recipe = Recipe(), device: str = "cpu") -> CrossEncoder:
+    """Return the cross-encoder, trained on ``companies``; goes on from ``checkpoint`` if it exists."""
+    torch.manual_seed(recipe.seed)
+    encoder = new_cross_encoder(attention="eager").to(device)
     encoder[0].auto_model.embeddings.requires_grad_(False)
     layers, head = list(encoder[0].auto_model.encoder.parameters()), list(encoder[-1].parameters())
-    update = torch.optim.AdamW([{"params": layers, "lr": LEARNING_RATE}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.01)
-    steps = batches(companies, seed)
+    update = torch.optim.AdamW([{"params": layers, "lr": recipe.learning_rate}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.01)
+    steps = batches(companies, recipe)
     pace = torch.optim.lr_scheduler.LambdaLR(update, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / len(steps)))
     done = 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
         encoder.load_state_dict(state["encoder"])
         update.load_state_dict(state["update"])
         pace.load_state_dict(state["pace"])
@@ -134,16 +151,16 @@ def train(companies: list[Company], checkpoint: Path, seed: int = 0) -> CrossEnc
     encoder.train()
     losses, begin = [], time.time()
     for step in range(done, len(steps)):
-        torch.manual_seed(seed + step)  # for dropout: a run that goes on drops what it would have dropped
+        torch.manual_seed(recipe.seed + step)  # for dropout: a run that goes on drops what it would have dropped
         loss = loss_of(encoder, steps[step])
         loss.backward()
         torch.nn.utils.clip_grad_norm_([*layers, *head], 1.0)
         update.step()
         pace.step()
         update.zero_grad()
-        losses.append(loss.item())
+        losses.append(loss.detach())
         if (step + 1) % CHECKPOINT_EVERY == 0:
-            print(f"step {step + 1} of {len(steps)}: loss {sum(losses) / len(losses):.3f}, {time.time() - begin:.0f} s", flush=True)
+            print(f"step {step + 1} of {len(steps)}: loss {torch.stack(losses).mean():.3f}, {time.time() - begin:.0f} s", flush=True)
             losses = []
             save_checkpoint(checkpoint, {"encoder": encoder.state_dict(), "update": update.state_dict(), "pace": pace.state_dict(), "done": step + 1})
     return encoder.eval()
@@ -203,11 +220,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", type=Path, default=RERANKER)
     parser.add_argument("--checkpoint", type=Path, default=ROOT / ".cache" / "reranker.pt")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    for name, value in asdict(Recipe()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     options = parser.parse_args()
+    recipe = Recipe(**{name: getattr(options, name) for name in asdict(Recipe())})
     first, new = companies_module.load_with_headings()
     companies = [*first, *new]
     retrieval.rank(companies)
-    encoder = train([company for company in companies if not is_held_out(company.name)], options.checkpoint)
+    encoder = train([company for company in companies if not is_held_out(company.name)], options.checkpoint, recipe, options.device).cpu()
     calibration = calibrate(encoder, [company for company in companies if is_held_out(company.name)])
     print(calibration)
     save(encoder, calibration, options.target)

@@ -36,7 +36,9 @@ class Recipe:
     ``start`` names a folder with an earlier model (weights and tokenizer) to go on from;
     empty, the model starts from nothing. An earlier model skips the easy examples of the
     beginning. Over the last ``in_use_share`` of the tokens readings are as in use: mostly
-    about companies not met before, and a share of ``unanswered_in_use`` lacks its answer, before that ``unanswered``.
+    about companies not met before, and a share of ``unanswered_in_use`` lacks its answer, before that ``unanswered``;
+    a share of ``reranked`` shows what the reranker leaves. Large batches need a longer easy beginning: it lasts
+    ``pace`` times as many examples.
     """
 
     seed: int = 0
@@ -46,11 +48,13 @@ class Recipe:
     heads: int = 4
     vocabulary: int = 6144
     batch: int = 32
+    pace: int = 1
     million_tokens: float = 34.0
     decay_share: float = 0.7
     unanswered: float = 0.12
     unanswered_in_use: float = 0.04
     in_use_share: float = 0.35
+    reranked: float = 0.0
     optimizer: str = "muon"
     learning_rate: float = 1.2e-3
     warmup_steps: int = 100
@@ -174,19 +178,20 @@ def exact_shares(model: LlamaForCausalLM, batches: Batches, start: int, size: in
     return {name: round(sum(hits) / len(hits), 3) for name, hits in sorted(right.items())}
 
 
-def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str, compiled: bool, patience: int) -> None:
+def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str, compiled: bool, patience: int, workers: int) -> None:
     """Train until the recipe's tokens are used up or ``hours`` are over; resumes by itself."""
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
     folder.mkdir(parents=True, exist_ok=True)
     prose_file = folder.parent / "prose.txt"
     if not prose_file.exists():
         prose_file.write_text("\n".join(prose_module.sentences()), encoding="utf-8")
     prose = prose_file.read_text(encoding="utf-8").split("\n")
     meanings = Meanings(folder.parent / "meanings")
-    first = stream_module.EARLY if recipe.start else 0
+    first = recipe.pace * stream_module.EARLY if recipe.start else 0
     as_in_use = first + int(recipe.million_tokens * 1e6 * (1 - recipe.in_use_share) / TOKENS_AN_EXAMPLE)
     unanswered = stream_module.Unanswered(recipe.unanswered, recipe.unanswered_in_use, as_in_use)
-    stream, held_out = stream_module.load(prose, meanings, recipe.seed, unanswered)
+    stream, held_out = stream_module.load(prose, meanings, recipe.seed, unanswered, recipe.pace, recipe.reranked)
     if recipe.start:
         tokenizer_module.save(PreTrainedTokenizerFast.from_pretrained(recipe.start), folder)
     if not (folder / "tokenizer.json").exists():
@@ -213,8 +218,11 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
     log = (folder / "log.jsonl").open("a", encoding="utf-8")
     begin, began_at, losses = time.time(), tokens, []
     total = recipe.million_tokens * 1e6
+    ahead = batches.from_step(step, workers)
     while tokens < total and time.time() - begin < hours * 3600:
-        batch = batches.batch(step).to(device)
+        batch = next(ahead)
+        size = int((batch.ids != tokenizer.pad_token_id).sum())
+        batch = batch.to(device)
         scale = rate(step, tokens / total, recipe)
         for update in updates:
             for group in update.param_groups:
@@ -225,11 +233,11 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
         for update in updates:
             update.step()
             update.zero_grad()
-        losses.append((parts.language.item(), parts.meaning.item(), parts.likeness.item(), parts.choice.item()))
-        step, tokens = step + 1, tokens + int((batch.ids != tokenizer.pad_token_id).sum())
+        losses.append(torch.stack((parts.language, parts.meaning, parts.likeness, parts.choice)).detach())
+        step, tokens = step + 1, tokens + size
         if step % (POOL * patience) == 0:
             row = {"step": step, "tokens": tokens}
-            row |= {name: round(sum(part) / len(losses), 4) for name, part in zip(("language", "meaning", "likeness", "choice"), zip(*losses, strict=True), strict=True)}
+            row |= {name: round(mean, 4) for name, mean in zip(("language", "meaning", "likeness", "choice"), torch.stack(losses).mean(0).tolist(), strict=True)}
             row |= {"speed": round((tokens - began_at) / (time.time() - begin)), "rate": round(scale, 3)}
             row["held_out"] = exact_shares(model, held, UNSEEN, 384)
             losses = []
@@ -259,9 +267,10 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--patience", type=int, default=10, help="pools of batches between log lines")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make batches; a GPU needs some")
     options = vars(parser.parse_args())
     recipe = Recipe(**{name: options.pop(name) for name in asdict(Recipe())})
-    train(recipe, options["folder"], options["hours"], options["threads"], options["device"], options["compile"], options["patience"])
+    train(recipe, options["folder"], options["hours"], options["threads"], options["device"], options["compile"], options["patience"], options["workers"])
 
 
 if __name__ == "__main__":
