@@ -5,7 +5,9 @@ import re
 from collections import defaultdict
 from functools import cache
 
+import numpy as np
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer
 
 from helpers.base_model import companies as companies_module
 from helpers.base_model.evaluate import SUITES
@@ -40,15 +42,17 @@ def runs(text: str) -> set[tuple[str, ...]]:
 
 
 def near_copies(tickets: dict[str, str], texts: list[str]) -> list[str]:
-    by_run, sets = defaultdict(set), [set(words(text)) for text in texts]
+    by_run = defaultdict(set)
     for number, text in enumerate(texts):
         for row in runs(text):
             by_run[row].add(number)
+    table = CountVectorizer(analyzer=words, binary=True).fit([*texts, *tickets.values()])
+    theirs, sizes = table.transform(texts), np.array([len(set(words(text))) for text in texts])
     copies = []
     for name, ticket in tickets.items():
-        own = set(words(ticket))
-        hits = {number for row in runs(ticket) for number in by_run[row]}
-        hits |= {n for n, other in enumerate(sets) if other and len(own & other) >= ALIKE * len(own | other)}
+        shared = (theirs @ table.transform([ticket]).T).toarray()[:, 0]
+        alike = shared >= ALIKE * (sizes + len(set(words(ticket))) - shared)
+        hits = {number for row in runs(ticket) for number in by_run[row]} | set(np.flatnonzero(alike).tolist())
         copies += [f"{name}: {ticket} || {texts[number]}" for number in sorted(hits)]
     return copies
 
