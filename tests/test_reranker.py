@@ -119,8 +119,6 @@ def test_a_pair_is_read_once(monkeypatch):
     read = []
 
     class Encoder:
-        device = torch.device("cpu")
-
         def predict(self, pairs, **settings):
             read.extend(pairs)
             return np.array([len(passage) for _, passage in pairs], dtype=float)

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from sentence_transformers import CrossEncoder
+from sentence_transformers.util import batch_to_device
 from torch.nn import functional
 
 from helpers.base_model import companies as companies_module, retrieval
@@ -121,7 +122,7 @@ def loss_of(encoder: CrossEncoder, batch: list[Choice]) -> torch.Tensor:
     """Return the cross-entropy of the right candidate among all, with "none of them" as one more at logit 0."""
     pairs = [(choice.question, candidate) for choice in batch for candidate in choice.candidates]
     device = encoder.device
-    features = {name: part.to(device) if isinstance(part, torch.Tensor) else part for name, part in encoder.preprocess(pairs).items()}
+    features = batch_to_device(encoder.preprocess(pairs), device)
     with torch.autocast(device.type, torch.bfloat16):
         scores = encoder(features)["scores"].float()[:, 0]
     per_choice = scores.split([len(choice.candidates) for choice in batch])
