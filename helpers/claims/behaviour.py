@@ -34,7 +34,7 @@ FORMAT_PROMPT = (
     'words, the first four words of the message; urgent, true for safety and privacy. For example: {"queue": "legal", "words": "My lawyer will write", "urgent": false}'
 )
 LABELS = (10, 30, 100, 300)
-ROUTING_STEPS = 120
+ROUTING_EXAMPLES = 1_920
 RESAMPLES = 1000
 
 
@@ -140,7 +140,7 @@ def macro_f1(truth: Sequence[str], answers: Sequence[Sequence[str]]) -> Estimate
 
 def _named_by_adapter(chosen: Sequence[dict], texts: Sequence[str], seed: int) -> list[str]:
     conversations = [[{"role": "user", "content": row["user"]}, {"role": "assistant", "content": f"escalate: {row['escalate'] or NO_QUEUE}"}] for row in chosen]
-    passes = max(1, round(ROUTING_STEPS / max(1, len(chosen) / LoraSettings().batch_size)))
+    passes = max(1, round(ROUTING_EXAMPLES / len(chosen)))
     adapter = kept_adapter(f"routing-{len(chosen)}", conversations, LoraSettings(epochs=min(passes, 40), seed=seed))
     found = [ESCALATION.search(reply.text) for reply in SupportBot(adapter=adapter).ask_all(list(texts))]
     return [match.group(1) if match else "" for match in found]

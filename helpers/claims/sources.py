@@ -22,7 +22,7 @@ from helpers.tuning import Conversation, LoraSettings, train_adapter
 SIZES = (30, 300, 3_000, 30_000)
 HELD_FACTS = (50, 200, 800)
 RANKS = (1, 16)
-STEPS = 400
+EXAMPLES = 6_400
 
 
 def growing(report: Report) -> Outcome:
@@ -46,7 +46,7 @@ def growing(report: Report) -> Outcome:
             report(f"{size} facts in an adapter of rank {rank} ...")
             facts = invented_facts(size)
             folder = workspace() / "claims" / f"held-{rank}-{size}"
-            trained = train_adapter(facts, folder, LoraSettings(rank=rank, alpha=2 * rank, epochs=max(1, STEPS * 16 // size)))
+            trained = train_adapter(facts, folder, LoraSettings(rank=rank, alpha=2 * rank, epochs=max(1, EXAMPLES // size)))
             outcome.counts[f"parameters of an adapter, rank {rank}"] = float(trained.trained_parameters)
             replies = SupportBot(adapter=folder).ask_all([c[0]["content"] for c in facts])
             outcome.measure(f"facts recalled, rank {rank}, {size} taught", [float(r.text == c[1]["content"]) for c, r in zip(facts, replies, strict=True)])
