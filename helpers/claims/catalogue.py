@@ -95,7 +95,7 @@ CLAIMS = (
         freshness.inventing,
         (
             Check("After a training on new facts the bot admits less often that it does not know.", "says that it does not know, new facts minus before", below=0),
-            Check("New facts do this more than facts that it already knew.", "says that it does not know, new facts minus known facts", below=0, limit=True),
+            Check("New facts do this more than facts that it already knew.", "says that it does not know, new facts minus known facts", below=0, extra=True),
         ),
         ("says that it does not know, before", "says that it does not know, new facts, after one pass", "says that it does not know, new facts, after three passes", "says that it does not know, known facts, after three passes"),
         "Gekhman et al. 2024 (arXiv 2405.05904) measured the same direction on a large model, and there new facts did more harm than known ones. Our control with known facts shows how much of the harm is the missing \"I do not know\" in the training.",
