@@ -101,7 +101,7 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
             pool = nowhere if rng.random() < UNANSWERED else found
             question = pool.pop(rng.randrange(len(pool)))
             shown = as_reranked(question, rng) if rng.random() < RERANKED else question.ranking[:PASSAGES]
-            if question.answer is not None and question.answer not in shown:
+            if question.answer not in (None, *shown):
                 continue
             conversation = _rehearsed(company, question, shown, rng)
             # A company's own sentence may break our voice; then another is asked about.
@@ -111,7 +111,8 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
 
 
 def _rehearsed(company: Company, question: Question, shown: list[int], rng: random.Random) -> list[dict[str, str]]:
-    written, sentences = companies_module.writer(rng), [company.sentences[number] for number in shown]
+    written = companies_module.writer(rng)
+    sentences = [company.sentences[number] for number in shown]
     passages = [(written(s.heading or s.title, s.article), written(s.text, s.article)) for s in sentences]
     message = with_passages(written(question.text, question.article), passages)
     reply = NOT_KNOWN
