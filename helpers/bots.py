@@ -19,6 +19,7 @@ ESCALATION = re.compile(r"^escalate: ([a-z]+)$", re.MULTILINE)
 LONGEST_QUESTION = 300
 PASSAGES = 2
 LEAST_SCORE = 0.12
+SURE_SCORE = 0.5
 
 
 class BotError(Exception):
@@ -101,13 +102,18 @@ class SupportBot:
         found = self.help_center.search_all(questions, self.k) if self.help_center else [[]] * len(questions)
         shown = [[p for p in passages if p.score >= self.least_score] for passages in found]
         messages = [
-            with_passages(question, [(p.heading, p.text) for p in passages]) if brought else question
+            with_passages(question, [(p.heading, p.text) for p in passages], is_sure(passages)) if brought else question
             for question, brought, passages in zip(questions, found, shown, strict=True)
         ]
         texts = self.chain.batch([{"message": message} for message in messages])
         seconds = (time.perf_counter() - begin) / len(questions)
         left_out = [[p for p in passages if p.score < self.least_score] for passages in found]
         return [_reply(*row, seconds) for row in zip(questions, texts, shown, left_out, strict=True)]
+
+
+def is_sure(passages: Sequence[Passage]) -> bool:
+    """Return whether the search takes the best of these passages for the answer: it is likelier than not."""
+    return bool(passages) and passages[0].score >= SURE_SCORE
 
 
 def _checked(question: str) -> str:

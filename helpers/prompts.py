@@ -4,23 +4,29 @@ from collections.abc import Sequence
 
 UNKNOWN = "I do not know."
 NOTHING_FOUND = "(No help page answers this.)"
+UNSURE = "(Perhaps a help page answers this.)"
 
 
-def with_passages(question: str, passages: Sequence[tuple[str, str]]) -> str:
+def with_passages(question: str, passages: Sequence[tuple[str, str]], sure: bool = True) -> str:
     """Return the user message of a RAG prompt.
 
     The question comes last, next to where the reply begins. The number stands
     on both sides of a passage: in front of it, it leads from the source that the
     reply names to the words that follow there; behind it, it marks what has just
     been read. The title stands behind the words that a reply may quote. Where the
-    search found nothing that answers, the prompt says so.
+    search found nothing that answers, or is not sure of it, the prompt says so.
 
     Args:
         question: the customer's words.
         passages: (article title, text) pairs, best first.
+        sure: whether the search takes the best one for the answer.
     """
     lines = [f"{cited(i, text)} ({title}) [{i}]" for i, (title, text) in enumerate(passages, 1)]
-    return "\n".join([*(lines or [NOTHING_FOUND]), "", question])
+    if not lines:
+        lines = [NOTHING_FOUND]
+    elif not sure:
+        lines = [UNSURE, *lines]
+    return "\n".join([*lines, "", question])
 
 
 def cited(number: int, text: str) -> str:

@@ -6,7 +6,7 @@ from fixtures import FakeEmbedder, FakeReranker, llm, llm_folder, own_workspace,
 from helpers import HelpCenter, SupportBot
 from helpers.bots import BotError
 from helpers.models import ModelError
-from helpers.prompts import NOTHING_FOUND
+from helpers.prompts import NOTHING_FOUND, UNSURE
 from helpers.tuning import LoraSettings, train_adapter
 
 PASSAGES = (passage("warranty", "Three years."), passage("returns", "Sixty days."), passage("fees", "It is $5."))
@@ -57,10 +57,12 @@ def test_a_passage_that_scores_too_low_is_not_shown(llm, help_center, monkeypatc
     help_center.reranker = FakeReranker()
     answer = bot.ask("It covers the pump, and what else?")
     assert [p.text for p in answer.passages] == ["It covers the pump."] == [p.text for p in answer.citations] and len(answer.left_out) == 1
-    assert "[1] It covers the pump. (How long) [1]\n\nIt covers" in shown[0] and "[2]" not in shown[0]
+    assert "user\n[1] It covers the pump. (How long) [1]\n\nIt covers" in shown[0] and "[2]" not in shown[0]
     answer = bot.ask("Where do you sell hats?")
     assert answer.passages == answer.citations == () and len(answer.left_out) == 2
     assert f"user\n{NOTHING_FOUND}\n\nWhere do you sell hats?" in shown[1]
+    bot.ask("Do you know what it covers, the pump?")
+    assert f"user\n{UNSURE}\n[1] It covers the pump. (How long) [1]\n\nDo you know" in shown[2]
 
 
 def test_bad_questions_are_explained(llm):  # noqa: F811

@@ -18,8 +18,8 @@ import re
 
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, Question, is_held_out
-from helpers.base_model.stream import as_reranked, other_value
-from helpers.bots import LEAST_SCORE, PASSAGES
+from helpers.base_model.stream import as_reranked, draw_sure, other_value
+from helpers.bots import LEAST_SCORE, PASSAGES, is_sure
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import cited, with_passages
@@ -62,16 +62,18 @@ def build(seed: int = 0) -> list[list[dict[str, str]]]:
     for number, (row, passages) in enumerate(zip(rows, found, strict=True)):
         rng = random.Random(f"{seed}-{row['id']}")
         fact = facts[row["fact"]] if row["fact"] else None
-        shown = [(p.heading, p.text) for p in passages[: rng.randint(1, PASSAGES)] if p.score >= LEAST_SCORE]
+        likely = [p for p in passages[: rng.randint(1, PASSAGES)] if p.score >= LEAST_SCORE]
+        shown, sure = [(p.heading, p.text) for p in likely], is_sure(likely)
         if number % 2:
             message, sentence = row["user"], fact.statement.format(value=fact.first) if fact else ""
         else:
             if fact:
+                sure = sure and likely[0].text == fact.first_sentence
                 shown, place, sentence = _with_answer(shown, headings[fact.first_sentence], fact, rng)
                 sentence = cited(place + 1, sentence)
             else:
                 sentence = ""
-            message = with_passages(row["user"], shown)
+            message = with_passages(row["user"], shown, sure)
         reply = " ".join(part for part in (row["opening"], sentence, row["closing"]) if part)
         if row["escalate"]:
             reply += f"\nescalate: {row['escalate']}"
@@ -100,24 +102,25 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
         while len(conversations) < wanted:
             pool = nowhere if rng.random() < UNANSWERED else found
             question = pool.pop(rng.randrange(len(pool)))
-            shown = as_reranked(question, rng) if rng.random() < RERANKED else question.ranking[:PASSAGES]
+            shown, sure = as_reranked(question, rng) if rng.random() < RERANKED else (question.ranking[:PASSAGES], None)
             if question.answer not in (None, *shown):
                 continue
-            conversation = _rehearsed(company, question, shown, rng)
+            place = None if question.answer is None else shown.index(question.answer)
+            conversation = _rehearsed(company, question, shown, place, draw_sure(place, rng) if sure is None else sure, rng)
             # A company's own sentence may break our voice; then another is asked about.
             if voice_right(conversation[-1]["content"]):
                 conversations.append(conversation)
     return conversations
 
 
-def _rehearsed(company: Company, question: Question, shown: list[int], rng: random.Random) -> list[dict[str, str]]:
+def _rehearsed(company: Company, question: Question, shown: list[int], place: int | None, sure: bool, rng: random.Random) -> list[dict[str, str]]:
+    """Return a question beside passages and its reply, which cites the passage at ``place``, if one answers."""
     written = companies_module.writer(rng)
     sentences = [company.sentences[number] for number in shown]
     passages = [(written(s.heading or s.title, s.article), written(s.text, s.article)) for s in sentences]
-    message = with_passages(written(question.text, question.article), passages)
+    message = with_passages(written(question.text, question.article), passages, sure)
     reply = NOT_KNOWN
-    if question.answer is not None:
-        place = shown.index(question.answer)
+    if place is not None:
         reply = f"{rng.choice(OPENINGS)} {cited(place + 1, passages[place][1])} {rng.choice(CLOSINGS)}"
     return [{"role": "user", "content": message}, {"role": "assistant", "content": reply}]
 

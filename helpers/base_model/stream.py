@@ -28,14 +28,18 @@ NEW_SHARE = 0.7
 SAME_QUESTION = 0.75
 NOTHING_FOUND_SHARE = 0.35
 ODD_SHARE = 0.2
-MISSES_KEPT = 0.35
-SHOWN_UNANSWERED = {0: 0.59, 1: 0.34, 2: 0.07}
+MISSES_KEPT = 0.7
+# By where the embedder alone puts the answer: the shares of (how many are shown, the place of the answer or 0, sure).
 SHOWN_AFTER_RERANKING = {
-    "first": {(0, 0): 0.03, (1, 0): 0.01, (1, 1): 0.79, (2, 0): 0.01, (2, 1): 0.12, (2, 2): 0.04},
-    "second": {(0, 0): 0.09, (1, 0): 0.16, (1, 1): 0.11, (2, 0): 0.08, (2, 1): 0.29, (2, 2): 0.27},
-    "lower": {(0, 0): 0.17, (1, 0): 0.24, (1, 1): 0.03, (2, 0): 0.40, (2, 1): 0.06, (2, 2): 0.10},
-    "nowhere": {(0, 0): 0.27, (1, 0): 0.33, (2, 0): 0.40},
+    "first": {(1, 1, True): 0.64, (2, 1, True): 0.05, (2, 2, True): 0.01, (0, 0, False): 0.02, (1, 0, False): 0.01, (1, 1, False): 0.12, (2, 0, False): 0.01, (2, 1, False): 0.11, (2, 2, False): 0.03},
+    "second": {(1, 0, True): 0.06, (1, 1, True): 0.04, (2, 0, True): 0.02, (2, 1, True): 0.08, (2, 2, True): 0.10}
+    | {(0, 0, False): 0.11, (1, 0, False): 0.10, (1, 1, False): 0.06, (2, 0, False): 0.07, (2, 1, False): 0.20, (2, 2, False): 0.16},
+    "lower": {(1, 0, True): 0.10, (1, 1, True): 0.01, (2, 0, True): 0.01, (2, 2, True): 0.01}
+    | {(0, 0, False): 0.18, (1, 0, False): 0.24, (1, 1, False): 0.02, (2, 0, False): 0.32, (2, 1, False): 0.06, (2, 2, False): 0.05},
+    "nowhere": {(1, 0, True): 0.04, (0, 0, False): 0.29, (1, 0, False): 0.33, (2, 0, False): 0.34},
+    "missing": {(1, 0, True): 0.12, (2, 0, True): 0.03, (0, 0, False): 0.27, (1, 0, False): 0.28, (2, 0, False): 0.30},
 }
+SURE_SHARE = {"first": 0.75, "later": 0.25, "missing": 0.1}
 KEYWORD_FRAMES = ("what about {}?", "{}", "tell me about {}", "{}?", "I have a question about {}.", "can you say something on {}?", "anything on {} please")
 TOPIC_TASKS = {
     "Name the topic and the mood of this message.": "Topic: {}. Mood: {}.",
@@ -187,7 +191,7 @@ class Stream:
         question = rng.choice(asked_about or company.questions)
         if question.answer is not None and rng.random() < missing:
             question = rng.choice([q for q in company.questions if q.answer is None] or [question])
-        chosen = as_reranked(question, rng) if reranked else choose_passages(question, rng, most, missing)
+        chosen, sure = as_reranked(question, rng, missing) if reranked else (choose_passages(question, rng, most, missing), None)
         written, odd = companies_module.writer(rng), rng.random() < ODD_SHARE
         asked = written(question.text, question.article)
         passages = []
@@ -206,7 +210,7 @@ class Stream:
         if gold is not None and rng.random() < 0.35:
             asked, passages = self._replace_words(asked, passages, gold, rng)
             row = NO_MEANING
-        return self._reading(asked, passages, gold, rng, row)
+        return self._reading(asked, passages, gold, rng, row, sure)
 
     def _read_two(self, rng: random.Random, most: int) -> Example:
         company = rng.choice(self.companies)
@@ -221,7 +225,7 @@ class Stream:
         joined = rng.choice(("{} And {}", "{} Also, {}", "{}, and {}", "Two things: {} {}", "{} {}")).format(*asked)
         gold = tuple(order.index(q.answer) + 1 for q in (first, second))
         answers = [cited(number, passages[number - 1][1]) for number in gold]
-        return Example(with_passages(joined, passages), " ".join(answers), "two", gold=gold, shown=tuple(company.sentences[i].meaning for i in order))
+        return Example(with_passages(joined, passages, draw_sure(1, rng)), " ".join(answers), "two", gold=gold, shown=tuple(company.sentences[i].meaning for i in order))
 
     def _read_prose(self, rng: random.Random, most: int) -> Example:
         gold_text = rng.choice(self.prose)
@@ -263,12 +267,18 @@ class Stream:
         kind = rng.random()
         return invented_name(rng) if kind < 0.4 else draw("code", rng) if kind < 0.6 else rng.choice(self.vocabulary)
 
-    def _reading(self, asked: str, passages: list[Shown] | None, gold: int | None, rng: random.Random, row: int = NO_MEANING) -> Example:
-        """Of those that no passage answers, a share shows none: a search that found nothing says so in the prompt. None stands for no search."""
+    def _reading(self, asked: str, passages: list[Shown] | None, gold: int | None, rng: random.Random, row: int = NO_MEANING, sure: bool | None = None) -> Example:
+        """Ask about passages; None stands for no search.
+
+        How sure the search is (``sure``) is drawn where it is not given. Then also, of those that no passage
+        answers, a share shows none: a search that found nothing says so in the prompt.
+        """
         asked = as_typed(asked, rng)
-        found_nothing = bool(passages) and gold is None and rng.random() < NOTHING_FOUND_SHARE
+        found_nothing = bool(passages) and gold is None and sure is None and rng.random() < NOTHING_FOUND_SHARE
         placed = [] if found_nothing or passages is None else passages
-        prompt = asked if passages is None else with_passages(asked, [(p.title, p.text) for p in placed])
+        if sure is None:
+            sure = draw_sure(gold, rng)
+        prompt = asked if passages is None else with_passages(asked, [(p.title, p.text) for p in placed], sure)
         shown = tuple(p.meaning for p in placed)
         if gold is None:
             return Example(prompt, UNKNOWN, "abstain", asked=row, shown=shown)
@@ -398,24 +408,31 @@ def choose_passages(question: Question, rng: random.Random, most: int, missing: 
     return chosen
 
 
-def as_reranked(question: Question, rng: random.Random) -> list[int]:
-    """Return up to two sentence numbers as the search shows them, after the reranker and the least score.
+def as_reranked(question: Question, rng: random.Random, missing: float = 0.0) -> tuple[list[int], bool]:
+    """Return up to two sentence numbers as the search shows them, after the reranker and the least score, and whether it is sure of them.
 
-    How many, and where the answer stands among them, is drawn from what was measured on 30 held-out
-    companies (783 questions; 117 that nothing answers), by where the embedder alone puts the answer.
-    The search misses less in use, so only a share ``MISSES_KEPT`` may lack its answer.
+    How many, where the answer stands among them and how sure the search is, is drawn from what was measured on
+    the held-out companies (1,224 questions, with and without their answer), by where the embedder alone puts
+    the answer. In a share ``missing`` the answer is taken out. The search misses less in use, so only a share
+    ``MISSES_KEPT`` may lack it otherwise.
     """
     others = [number for number in question.ranking if number != question.answer]
-    if question.answer is None:
-        return others[: rng.choices(list(SHOWN_UNANSWERED), list(SHOWN_UNANSWERED.values()))[0]]
-    rank = question.ranking.index(question.answer) if question.answer in question.ranking else None
-    placings = SHOWN_AFTER_RERANKING["nowhere" if rank is None else ("first", "second", "lower")[min(rank, 2)]]
-    if rng.random() > MISSES_KEPT:
-        placings = {placing: weight for placing, weight in placings.items() if placing[1]} or {(1, 1): 1.0}
-    count, place = rng.choices(list(placings), list(placings.values()))[0]
+    if question.answer is None or rng.random() < missing:
+        placings = SHOWN_AFTER_RERANKING["missing"]
+    else:
+        rank = question.ranking.index(question.answer) if question.answer in question.ranking else None
+        placings = SHOWN_AFTER_RERANKING["nowhere" if rank is None else ("first", "second", "lower")[min(rank, 2)]]
+        if rng.random() > MISSES_KEPT:
+            placings = {placing: weight for placing, weight in placings.items() if placing[1]} or {(1, 1, False): 1.0}
+    count, place, sure = rng.choices(list(placings), list(placings.values()))[0]
     if not place:
-        return others[:count]
-    return [*others[: place - 1], question.answer, *others[place - 1 : count - 1]]
+        return others[:count], sure
+    return [*others[: place - 1], question.answer, *others[place - 1 : count - 1]], sure
+
+
+def draw_sure(place: int | None, rng: random.Random) -> bool:
+    """Draw whether a search is sure that brings the answer at ``place``, from 0 on; None if it does not."""
+    return rng.random() < SURE_SHARE["missing" if place is None else "later" if place else "first"]
 
 
 def as_typed(text: str, rng: random.Random) -> str:

@@ -146,5 +146,5 @@ def _with_distractors(help_center: HelpCenter, tickets: Sequence[Ticket], count:
         gold = (headings[fact.article, fact.current_sentence], fact.current_sentence)
         shown = [(p.heading, p.text) for p in found if not value_present(fact.current, p.text)][:count]
         shown.insert(random.Random(f"{seed}-{ticket.id}").randint(0, len(shown)), gold)
-        messages.append(with_passages(ticket.text, shown))
+        messages.append(with_passages(ticket.text, shown, sure=False))
     return messages
