@@ -198,7 +198,7 @@ def test_passages_come_as_they_are_shown_after_reranking(companies):
             answerable.ranking[place - 1] = answerable.answer
         shown, sure = zip(*(as_reranked(answerable, rng) for _ in range(400)), strict=True)
         assert all(len(found) == len(set(found)) <= 2 and set(found) <= {answerable.answer, *answerable.ranking} for found in shown)
-        assert 0.3 < sum(answerable.answer in found for found in shown) / 400 < 1
+        assert 0.2 < sum(answerable.answer in found for found in shown) / 400 < 1
         assert ([answerable.answer] in shown) and (sum(found == [answerable.answer] for found in shown) > 280) is (place == 1)
         assert (sum(sure) > 240) is (place == 1) and not any(certain for found, certain in zip(shown, sure, strict=True) if not found)
     unanswered = next(q for q in companies[0].questions if q.answer is None)
