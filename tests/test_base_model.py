@@ -8,6 +8,7 @@ import random
 import pytest
 import torch
 from fakes import reply
+from transformers import LlamaForCausalLM
 
 from helpers.base_model import companies as companies_module
 from helpers.base_model import stream as stream_module
@@ -16,6 +17,7 @@ from helpers.base_model.companies import parse
 from helpers.base_model.slots import SLOT, WORDS, draw, fill, words
 from helpers.base_model.batches import BEGINNING, POOL, Batches
 from helpers.base_model.evaluate import strange_words
+from helpers.base_model.export import export
 from helpers.base_model.losses import CHOOSING_HEAD, LIKENESS_HEAD, Trunk, choice_scores, likeness_scores, losses_of
 from helpers.base_model.meaning import WIDTH, Meanings
 from helpers.base_model.stream import Stream, Unanswered, as_reranked, choose_passages
@@ -24,6 +26,7 @@ from helpers.base_model.tokenizer import train as train_tokenizer
 from helpers.base_model.train import Recipe, build_model
 from helpers.knowledge import Passage
 from helpers.prompts import NOTHING_FOUND, UNKNOWN, UNSURE
+from helpers.scenarios import read_lines
 
 PROSE = ["The gardener waters the young plants early every morning.", "A quiet engine helps everybody sleep on the train.", "Nobody remembers where the second ladder was stored."]
 RECIPE = Recipe(hidden=32, layers=1, heads=2, vocabulary=900, batch=4, million_tokens=0.012, warmup_steps=4, embedder_start=False)
@@ -374,10 +377,30 @@ def test_a_killed_run_resumes_with_the_same_losses(tmp_path, monkeypatch, stream
     assert json.loads((whole / "recipe.json").read_text())["hidden"] == 32
 
 
-def test_time_that_is_over_ends_the_run_with_a_checkpoint(tmp_path, monkeypatch, stream, tokenizer):
+def begin(folder, monkeypatch, stream, tokenizer, seed=0):
+    """A run whose time is over before its first step."""
     monkeypatch.setattr(stream_module, "load", lambda *arguments, **settings: (stream, stream))
-    (tmp_path / "run").mkdir()
-    (tmp_path / "prose.txt").write_text("\n".join(PROSE), encoding="utf-8")
-    save(tokenizer, tmp_path / "run")
-    train_module.train(RECIPE, tmp_path / "run", hours=0.0, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1, workers=0)
-    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 0
+    folder.mkdir()
+    (folder.parent / "prose.txt").write_text("\n".join(PROSE), encoding="utf-8")
+    save(tokenizer, folder)
+    recipe = dataclasses.replace(RECIPE, seed=seed)
+    train_module.train(recipe, folder, hours=0.0, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1, workers=0)
+    return torch.load(folder / "checkpoint.pt", weights_only=True)
+
+
+def test_time_that_is_over_ends_the_run_with_a_checkpoint(tmp_path, monkeypatch, stream, tokenizer):
+    assert begin(tmp_path / "run", monkeypatch, stream, tokenizer)["step"] == 0
+
+
+def test_two_stages_are_shipped_as_the_mean_of_their_weights(tmp_path, monkeypatch, stream, tokenizer):
+    folders = [tmp_path / "first", tmp_path / "second"]
+    stages = [begin(folder, monkeypatch, stream, tokenizer, seed)["model"] for seed, folder in enumerate(folders)]
+    for folder in folders:
+        (folder / "log.jsonl").write_text('{"step": 1}\n', encoding="utf-8")
+    digest = export(folders, tmp_path / "shipped")
+    shipped = LlamaForCausalLM.from_pretrained(tmp_path / "shipped", dtype=torch.float32).state_dict()
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert not torch.equal(stages[0][name], stages[1][name])
+    assert torch.allclose(shipped[name], (stages[0][name] + stages[1][name]) / 2, atol=1e-3)
+    assert (tmp_path / "shipped" / "sha256.txt").read_text().strip() == digest
+    assert [row["stage"] for row in read_lines(tmp_path / "shipped" / "training_log.jsonl")] == ["first", "second"]
