@@ -78,12 +78,12 @@ def test_a_search_that_found_nothing_is_answered_with_not_knowing(stream):
     assert {"abstain", "topic", "mood"} <= {e.task for e in found}
 
 
-def test_where_the_search_is_sure_the_first_passage_mostly_answers(stream):
+def test_where_the_search_is_sure_a_passage_answers_mostly_the_first(stream):
     found = [e for e in map(stream.example, range(60_000, 64_000)) if e.task in ("read", "abstain") and " [1]\n" in e.prompt]
     unsure, sure = ([e.gold for e in found if e.prompt.startswith(UNSURE) is said] for said in (True, False))
     assert len(unsure) > 300 and len(sure) > 300
     assert sure.count((1,)) / len(sure) > 0.6 > 0.4 > unsure.count((1,)) / len(unsure)
-    assert sure.count(()) / len(sure) < 0.2 < unsure.count(()) / len(unsure)
+    assert () not in sure and unsure.count(()) / len(unsure) > 0.2
 
 
 def test_every_slot_is_known(companies):
@@ -192,7 +192,7 @@ def test_passages_come_as_a_retriever_brings_them(companies, missing, low, high)
 
 
 def test_passages_come_as_they_are_shown_after_reranking(companies):
-    """Mostly the answer alone, and the search is sure of it; where the answer is missing it seldom is."""
+    """Mostly the answer alone, and the search is sure of it; where the answer is missing it never is."""
     rng = random.Random(0)
     answerable = next(q for q in companies[0].questions if q.answer is not None)
     for place in (1, 2, 7, None):
@@ -201,13 +201,13 @@ def test_passages_come_as_they_are_shown_after_reranking(companies):
             answerable.ranking[place - 1] = answerable.answer
         shown, sure = zip(*(as_reranked(answerable, rng) for _ in range(400)), strict=True)
         assert all(len(found) == len(set(found)) <= 2 and set(found) <= {answerable.answer, *answerable.ranking} for found in shown)
-        assert 0.2 < sum(answerable.answer in found for found in shown) / 400 < 1
+        assert 0.55 < sum(answerable.answer in found for found in shown) / 400 < 1
         assert ([answerable.answer] in shown) and (sum(found == [answerable.answer] for found in shown) > 280) is (place == 1)
         assert (sum(sure) > 240) is (place == 1) and not any(certain for found, certain in zip(shown, sure, strict=True) if not found)
     unanswered = next(q for q in companies[0].questions if q.answer is None)
     for question, missing in ((unanswered, 0.0), (answerable, 1.0)):
         shown, sure = zip(*(as_reranked(question, rng, missing) for _ in range(400)), strict=True)
-        assert not any(question.answer in found for found in shown) and 70 < shown.count([]) < 150 and 30 < sum(sure) < 100
+        assert not any(question.answer in found for found in shown) and 70 < shown.count([]) < 150 and not any(sure)
 
 
 def test_new_companies_come_last_and_as_the_retriever_brings_them(companies):

@@ -63,7 +63,8 @@ def build(seed: int = 0) -> list[list[dict[str, str]]]:
         rng = random.Random(f"{seed}-{row['id']}")
         fact = facts[row["fact"]] if row["fact"] else None
         likely = [p for p in passages[: rng.randint(1, PASSAGES)] if p.score >= LEAST_SCORE]
-        shown, sure = [(p.heading, p.text) for p in likely], is_sure(likely)
+        shown = [(p.heading, p.text) for p in likely]
+        sure = is_sure(likely) and bool(fact or row["escalate"])
         if number % 2:
             message, sentence = row["user"], fact.statement.format(value=fact.first) if fact else ""
         else:
