@@ -19,7 +19,7 @@ ESCALATION = re.compile(r"^escalate: ([a-z]+)$", re.MULTILINE)
 LONGEST_QUESTION = 300
 PASSAGES = 2
 LEAST_SCORE = 0.12
-SURE_SCORE = 0.5
+SURE_SCORE = 0.4
 
 
 class BotError(Exception):
@@ -112,7 +112,7 @@ class SupportBot:
 
 
 def is_sure(passages: Sequence[Passage]) -> bool:
-    """Return whether the search takes the best of these passages for the answer: it is likelier than not."""
+    """Return whether the search is sure enough of the best of these passages for the reader to trust it."""
     return bool(passages) and passages[0].score >= SURE_SCORE
 
 

@@ -19,7 +19,7 @@ def with_passages(question: str, passages: Sequence[tuple[str, str]], sure: bool
     Args:
         question: the customer's words.
         passages: (article title, text) pairs, best first.
-        sure: whether the search takes the best one for the answer.
+        sure: whether the search is sure of the best one.
     """
     lines = [f"{cited(i, text)} ({title}) [{i}]" for i, (title, text) in enumerate(passages, 1)]
     if not lines:

@@ -1,6 +1,7 @@
 """What a learner reads in a card: right states, right words, and nothing that runs."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from fakes import passage, reply
@@ -50,6 +51,14 @@ def test_passages_open_in_place_and_say_which_are_cited() -> None:
     assert "✓ cited, holds the answer" in first and "warranty.md" in first and "0.83" in first and "three years" in first
     assert "found, not cited" in second and "holds the answer" not in second and "Water twice a week." in second and "0.41" in second
     assert "<strong>[1]</strong>" in card
+
+
+def test_doubt_of_the_search_is_said() -> None:
+    sure, unsure = passage(score=0.83), passage(score=0.3)
+    assert "not sure" not in row(reply_card(reply("It is three years.", (sure, unsure)), ASKS, "rag"), "Passages")
+    assert "The search was not sure, and the prompt says so: (Perhaps" in row(reply_card(reply("It is three years.", (unsure,)), ASKS, "rag"), "Passages")
+    left_out = replace(reply("I do not know."), left_out=(passage(score=0.05),))
+    assert "The search was not sure, and the prompt says so: (No help page" in row(reply_card(left_out, ASKS, "rag"), "Passages")
 
 
 def test_no_passages_is_said() -> None:

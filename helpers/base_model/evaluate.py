@@ -120,14 +120,15 @@ def overruled(edition: str, name: str = "", seed: int = 0, new_value: Callable[[
             other = new_value(value, rng)
             articles[fact.article] = replace(article, text=article.text.replace(sentence, sentence.replace(value, other)))
             asked.append(rng.choice(fact.questions))
-            values.append(other)
+            values.append((other, value))
     edited = HelpCenter(articles, workspace() / "indexes" / f"overruled-{edition}-{seed}-{count}")
     edited.sync()
     replies = SupportBot(help_center=edited).ask_all(asked)
-    shown = [(v, r) for v, r in zip(values, replies, strict=True) if any(value_present(v, p.text) for p in r.passages)]
+    shown = [(new, old, r) for (new, old), r in zip(values, replies, strict=True) if any(value_present(new, p.text) for p in r.passages)]
     return {
-        name: estimate([value_present(v, r.text) for v, r in zip(values, replies, strict=True)]),
-        f"{name}, if shown": estimate([value_present(v, r.text) for v, r in shown]),
+        name: estimate([value_present(new, r.text) for (new, _), r in zip(values, replies, strict=True)]),
+        f"{name}, if shown": estimate([value_present(new, r.text) for new, _, r in shown]),
+        f"{name}, old value instead": estimate([value_present(old, r.text) for _, old, r in shown]),
     }
 
 
