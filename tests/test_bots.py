@@ -61,7 +61,7 @@ def test_a_passage_that_scores_too_low_is_not_shown(llm, help_center, monkeypatc
     answer = bot.ask("Where do you sell hats?")
     assert answer.passages == answer.citations == () and len(answer.left_out) == 2
     assert f"user\n{NOTHING_FOUND}\n\nWhere do you sell hats?" in shown[1]
-    bot.ask("Do you know what it covers, the pump?")
+    bot.ask("Do you know now what it covers, the pump?")
     assert f"user\n{UNSURE}\n[1] It covers the pump. (How long) [1]\n\nDo you know" in shown[2]
 
 

@@ -35,12 +35,12 @@ def mean(suites: dict[str, dict[str, Estimate]], name: str) -> float:
     return sum(scores[name].value for scores in suites.values()) / len(suites)
 
 
-@pytest.mark.parametrize(("name", "floor"), [("value present", 0.92), ("value present, if shown", 0.96), ("citation right", 0.95), ("abstains, nothing answers", 0.49)])
+@pytest.mark.parametrize(("name", "floor"), [("value present", 0.93), ("value present, if shown", 0.97), ("citation right", 0.95), ("abstains, nothing answers", 0.57)])
 def test_it_reads_todays_help_center(fernhollow: dict[str, Estimate], name: str, floor: float):
     assert fernhollow[name].value >= floor
 
 
-@pytest.mark.parametrize(("name", "floor"), [("shown", 0.90), ("value present", 0.76), ("value present, if shown", 0.84), ("citation right", 0.83), ("abstains, nothing answers", 0.59)])
+@pytest.mark.parametrize(("name", "floor"), [("shown", 0.90), ("value present", 0.78), ("value present, if shown", 0.86), ("citation right", 0.85), ("abstains, nothing answers", 0.74)])
 def test_it_reads_companies_of_other_trades(suites: dict[str, dict[str, Estimate]], name: str, floor: float):
     assert mean(suites, name) >= floor
 

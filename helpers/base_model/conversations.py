@@ -64,6 +64,7 @@ def build(seed: int = 0) -> list[list[dict[str, str]]]:
         fact = facts[row["fact"]] if row["fact"] else None
         likely = [p for p in passages[: rng.randint(1, PASSAGES)] if p.score >= LEAST_SCORE]
         shown = [(p.heading, p.text) for p in likely]
+        # As in the base model's training, a search for what no help page answers is never sure.
         sure = is_sure(likely) and bool(fact or row["escalate"])
         if number % 2:
             message, sentence = row["user"], fact.statement.format(value=fact.first) if fact else ""

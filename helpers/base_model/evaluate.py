@@ -128,7 +128,7 @@ def overruled(edition: str, name: str = "", seed: int = 0, new_value: Callable[[
     return {
         name: estimate([value_present(new, r.text) for (new, _), r in zip(values, replies, strict=True)]),
         f"{name}, if shown": estimate([value_present(new, r.text) for new, _, r in shown]),
-        f"{name}, old value instead": estimate([value_present(old, r.text) for _, old, r in shown]),
+        f"{name}, old value instead": estimate([value_present(old, r.text) and not value_present(new, r.text) for new, old, r in shown]),
     }
 
 
