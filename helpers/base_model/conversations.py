@@ -107,16 +107,18 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
             shown, sure = as_reranked(question, rng) if rng.random() < RERANKED else (question.ranking[:PASSAGES], None)
             if question.answer not in (None, *shown):
                 continue
-            place = None if question.answer is None else shown.index(question.answer)
-            conversation = _rehearsed(company, question, shown, place, draw_sure(place, rng) if sure is None else sure, rng)
+            conversation = _rehearsed(company, question, shown, sure, rng)
             # A company's own sentence may break our voice; then another is asked about.
             if voice_right(conversation[-1]["content"]):
                 conversations.append(conversation)
     return conversations
 
 
-def _rehearsed(company: Company, question: Question, shown: list[int], place: int | None, sure: bool, rng: random.Random) -> list[dict[str, str]]:
-    """Return a question beside passages and its reply, which cites the passage at ``place``, if one answers."""
+def _rehearsed(company: Company, question: Question, shown: list[int], sure: bool | None, rng: random.Random) -> list[dict[str, str]]:
+    """Return a question beside passages and its reply; how sure the search is (``sure``) is drawn where it is not given."""
+    place = None if question.answer is None else shown.index(question.answer)
+    if sure is None:
+        sure = draw_sure(place, rng)
     written = companies_module.writer(rng)
     sentences = [company.sentences[number] for number in shown]
     passages = [(written(s.heading or s.title, s.article), written(s.text, s.article)) for s in sentences]

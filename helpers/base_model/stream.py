@@ -414,8 +414,8 @@ def as_reranked(question: Question, rng: random.Random, missing: float = 0.0) ->
 
     How many, where the answer stands among them and how sure the search is (a chance of at least one half), is
     drawn from what was measured on the held-out companies (1,224 questions, with and without their answer), by
-    where the embedder alone puts the answer. In a share ``missing`` the answer is taken out. The search misses less in use, so only a share
-    ``MISSES_KEPT`` may lack it otherwise.
+    where the embedder alone puts the answer. In a share ``missing`` the answer is taken out. The search misses
+    less in use, so only a share ``MISSES_KEPT`` may lack it otherwise.
     """
     others = [number for number in question.ranking if number != question.answer]
     if question.answer is None or rng.random() < missing:
