@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 from helpers.bots import CITATION, Reply, is_sure
 from helpers.knowledge import Passage
-from helpers.prompts import NOTHING_FOUND, UNSURE
+from helpers.prompts import doubt_of_search
 from helpers.scenarios import Fact, Ticket
 from helpers.scoring import VOICE, abstains, voice_checks
 from helpers.verdicts import QUEUES, escalation_state, fact_state, holds_answer, verdict
@@ -174,9 +174,9 @@ def _passages(reply: Reply, ticket: Ticket | None) -> str:
     if not passages and not reply.left_out:
         return f"<ul>{_marked(NEUTRAL, 'No passages: this bot answers from memory.')}</ul>"
     shown = [_passage(f"[{number}] {'✓ cited' if p in reply.citations else '– found, not cited'}", p, p in reply.citations, ticket) for number, p in enumerate(passages, 1)]
-    said = UNSURE if reply.passages else NOTHING_FOUND
-    doubt = "" if is_sure(reply.passages) else f"<ul>{_marked(NEUTRAL, f'The search was not sure, and the prompt says so: {said}')}</ul>"
-    return "".join([doubt, *shown, *(_passage("– found, scored too low to be shown", p, False, ticket) for p in reply.left_out)])
+    doubt = doubt_of_search(bool(reply.passages), is_sure(reply.passages))
+    warning = f"<ul>{_marked(NEUTRAL, f'The search was not sure, and the prompt says so: {doubt}')}</ul>" if doubt else ""
+    return "".join([warning, *shown, *(_passage("– found, scored too low to be shown", p, False, ticket) for p in reply.left_out)])
 
 
 def _passage(state: str, passage: Passage, cited: bool, ticket: Ticket | None) -> str:

@@ -21,12 +21,22 @@ def with_passages(question: str, passages: Sequence[tuple[str, str]], sure: bool
         passages: (article title, text) pairs, best first.
         sure: whether the search is sure of the best one.
     """
-    lines = [f"{cited(i, text)} ({title}) [{i}]" for i, (title, text) in enumerate(passages, 1)]
-    if not lines:
-        lines = [NOTHING_FOUND]
-    elif not sure:
-        lines = [UNSURE, *lines]
+    doubt = doubt_of_search(bool(passages), sure)
+    lines = [doubt] if doubt else []
+    lines += [f"{cited(i, text)} ({title}) [{i}]" for i, (title, text) in enumerate(passages, 1)]
     return "\n".join([*lines, "", question])
+
+
+def doubt_of_search(found: bool, sure: bool) -> str:
+    """Return the line that says how far the search is to be trusted; empty where it is sure.
+
+    Args:
+        found: whether a passage is shown at all.
+        sure: whether the search is sure of the best one.
+    """
+    if not found:
+        return NOTHING_FOUND
+    return "" if sure else UNSURE
 
 
 def cited(number: int, text: str) -> str:

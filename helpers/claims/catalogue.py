@@ -24,7 +24,6 @@ CLAIMS = (
         ),
         tuple(f"{metric}, {arm}" for metric in ("facts_current", "voice", "escalation_recall", "resolved") for arm in ("base", "prompt", "rag", "lora", "hybrid")),
         "It would score higher everywhere, and its base bot would sound better. Which tool moves which score would stay.",
-        4.5,
     ),
     Claim(
         2,
@@ -40,7 +39,6 @@ CLAIMS = (
         ),
         ("voice, base", "voice, prompt", "voice, rules in the index", "voice, prompt and rules in the index", "voice, fine-tuned", "escalation_recall, base", "escalation_recall, prompt", "escalation_recall, rules in the index", "escalation_recall, prompt and rules in the index", "escalation_recall, fine-tuned"),
         "This is the claim that would change most. Large instruct models follow written rules; in one public comparison the prompt won on format (bha6kar/rag-vs-finetune: 100 % against 94 %). Always run the prompt-only arm.",
-        0.5,
         in_ci=True,
     ),
     Claim(
@@ -58,7 +56,6 @@ CLAIMS = (
         ),
         tuple(f"facts_stale, {step}, {moment} the sync" for step in ("today's edition", "the next edition") for moment in ("before", "after")),
         "Nothing. Freshness comes from the index, whatever reads it. A large model may lean on its memory against the passage, so measure it there too.",
-        0.5,
         in_ci=True,
     ),
     Claim(
@@ -83,7 +80,6 @@ CLAIMS = (
             logarithmic=True,
         ),
         "Much. Ovadia et al. 2023 (arXiv 2312.05934) found RAG ahead of fine-tuning on new facts with 7B models, and gains with the number of paraphrases. Our model was trained on these very facts, so an adapter only has to replace a value that it finds already.",
-        1.0,
         tolerance=0.1,
     ),
     Claim(
@@ -99,7 +95,6 @@ CLAIMS = (
         ),
         ("says that it does not know, before", "says that it does not know, new facts, after one pass", "says that it does not know, new facts, after three passes", "says that it does not know, known facts, after three passes"),
         "Gekhman et al. 2024 (arXiv 2405.05904) measured the same direction on a large model, and there new facts did more harm than known ones. Our control with known facts shows how much of the harm is the missing \"I do not know\" in the training.",
-        1.0,
         tolerance=0.15,
     ),
     Claim(
@@ -116,7 +111,6 @@ CLAIMS = (
         ),
         ("seconds to sync 1 article", "seconds to sync 10 articles", "seconds to sync all articles"),
         "The gap grows with the model: training costs 6 operations a parameter and token, and the embedder stays small. The calculator below projects it.",
-        3.5,
     ),
     Claim(
         7,
@@ -134,7 +128,6 @@ CLAIMS = (
         ),
         ("voice, LoRA", "voice, full", "escalation_recall, LoRA", "escalation_recall, full", "resolved, LoRA", "resolved, full", "facts_current, before", "facts_current, LoRA", "facts_current, full"),
         "There the saving decides whether it can be trained at all: Hu et al. 2021 (arXiv 2106.09685) report 10,000 times fewer trained parameters and a third of the memory on GPT-3. Our model is so small that time and memory differ little.",
-        4.0,
         tolerance=0.1,
     ),
     Claim(
@@ -151,7 +144,6 @@ CLAIMS = (
         ),
         ("citation_precision, rag", "citation_recall, rag", "citation_precision, hybrid", "citation_recall, hybrid", "citation_recall, lora", "answers and cites nothing, lora", "writes a source mark without a source, lora"),
         "It would not write nothing: asked for a source, large models without retrieval invent plausible ones. Check every citation against the passage, as this score does.",
-        0.5,
         in_ci=True,
     ),
     Claim(
@@ -176,7 +168,6 @@ CLAIMS = (
             logarithmic=True,
         ),
         "Weights hold more facts, about two bits a parameter at best (Allen-Zhu and Li 2024, arXiv 2404.05405), and each must be seen often. An index grows by a line.",
-        12.0,
         tolerance=0.1,
     ),
     Claim(
@@ -194,7 +185,6 @@ CLAIMS = (
         ),
         ("valid, prompt", "valid, LoRA", "queue, LoRA", "words, LoRA", "urgent, LoRA", "whole record, LoRA"),
         "A large instruct model writes valid JSON from the prompt alone, and decoding can be held to a schema. What stays is the content of the fields: that needs labels.",
-        0.5,
         tolerance=0.1,
         in_ci=True,
     ),
@@ -212,7 +202,6 @@ CLAIMS = (
         ),
         Curve({name: {n: f"macro-F1, {name}, {n} labels" for n in behaviour.LABELS} for name in ("LoRA", "nearest neighbours", "logistic regression")}, "labelled messages", "macro-F1", logarithmic=True),
         "It may pass the baseline, at far more computing. For routing alone, try the simple baseline first; it trains in a second.",
-        4.0,
         tolerance=0.1,
     ),
     Claim(
@@ -231,7 +220,6 @@ CLAIMS = (
         ),
         Curve({name: {n: f"facts, {name}, {n} distractors" for n in arms.DISTRACTORS} for name in ("rag", "hybrid")}, "passages that do not answer, beside the one that does"),
         "It loses less to distractors. Zhang et al. 2024 (RAFT, arXiv 2403.10131) train with distractors for this reason; tuned without context and then given RAG, their model fell to 4.41 on HotPotQA, against 35.28 with it.",
-        2.0,
         tolerance=0.1,
     ),
 )

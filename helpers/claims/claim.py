@@ -63,7 +63,7 @@ class Claim:
     ``predicted`` names the measure that the learner predicts. ``figure`` lists
     measures for a figure of intervals, or is a ``Curve``. ``tolerance`` is how far a
     measure may lie from the stored one when it is computed again; timed ones are
-    compared by the checks alone. ``minutes`` is a run on two cores.
+    compared by the checks alone.
     """
 
     number: int
@@ -75,7 +75,6 @@ class Claim:
     checks: tuple[Check, ...]
     figure: tuple[str, ...] | Curve
     larger: str
-    minutes: float
     tolerance: float = 0.05
     in_ci: bool = False
 

@@ -31,7 +31,7 @@ class Recompute(widgets.VBox):
     def __init__(self, claims: Sequence[Claim]) -> None:
         self.claims = {claim.number: claim for claim in claims}
         self.record: Record | None = None
-        options = [(f"Claim {claim.number}, about {claim.minutes:g} min: {claim.says}", claim.number) for claim in claims]
+        options = [(f"Claim {claim.number}, about {_length(claim.stored().seconds)}: {claim.says}", claim.number) for claim in claims]
         self.claim = widgets.Dropdown(description="Claim", options=options, tooltip="With the keyboard: Space opens the list", layout=WIDE, style=LABELLED)
         self.start = widgets.Button(description="Compute again", tooltip="Run this claim's experiment now", layout={"width": "auto", "align_self": "flex-start"})
         self.card = widgets.HTML(notice_card("The results above are stored. Choose a claim and press the button to compute its numbers again on this machine."), layout=WIDE)
@@ -52,6 +52,10 @@ class Recompute(widgets.VBox):
         except Exception as error:
             # A widget's callback is the last place where an error can still become a message.
             self.card.value = error_card(error)
+
+
+def _length(seconds: float) -> str:
+    return f"{round(seconds, -1):.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
 
 
 def _compared(claim: Claim, record: Record, differing: Sequence[str]) -> str:
