@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from helpers.check import report
 from helpers.paths import HELP_CENTER, write_whole
@@ -112,11 +113,12 @@ def experiments(options: argparse.Namespace) -> int:
 
 
 def _try_to_write(file: Path) -> None:
-    """A file that cannot be written shows now, not after the measurement."""
+    """Raise OSError for a file that cannot be written: now, not after the measurement."""
+    if file.is_dir() or not file.name:
+        raise IsADirectoryError(f"{file} is a folder. Name a file, such as scoreboard.json.")
     file.parent.mkdir(parents=True, exist_ok=True)
-    probe = file.with_suffix(".part")
-    probe.touch()
-    probe.unlink()
+    with TemporaryFile(dir=file.parent):
+        pass
 
 
 def _write_json(file: Path, content: dict) -> None:
@@ -167,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("experiments", help="recompute the experiments behind the twelve claims; 1: one differs from its stored result")
     command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the numbers, one object an experiment")
-    command.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of the claims (default: all twelve, about 37 minutes)")
+    command.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of the claims (default: all twelve, about 40 minutes)")
     command.add_argument("--store", action="store_true", help="also put them into data/experiments, where the notebooks read them")
     command.set_defaults(command=experiments)
     return parser

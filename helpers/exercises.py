@@ -74,9 +74,9 @@ def diagnose_three() -> Exercise:
     right = {"a": "facts", "b": "behaviour", "c": "both"}
     return Exercise(
         "Facts, behaviour or both? Answer with a dictionary such as {'a': 'facts', 'b': ..., 'c': ...}.\n"
-        "a) 'Happy to help! Returns are free for 14 days. Pack it up whenever you like.' The help centre says 30 days.\n"
-        "b) 'The fee is $12.' The fee is $12, and the customer wrote that the plug gave her a shock.\n"
-        "c) 'As per our terms, the discount is 10 %.' The help centre has said 15 % since spring.",
+        "a) 'Happy to help! You have 30 days to send it back. Pack it up whenever you like.' The help centre says 60 days.\n"
+        "b) 'Express delivery adds $15.' It does, and the customer also wrote that the plug gave her a shock.\n"
+        "c) 'As per our terms, standard delivery takes five working days.' The help centre says three.",
         "Ask two questions of each: is every value today's? Would the voice guide and the escalation policy have it so?",
         "a is facts (warm, but outdated). b is behaviour (right value, but a shock goes to the safety team). c is both (outdated and full of filler).",
         lambda answer: compared(answer, right, DIAGNOSES),
@@ -84,8 +84,8 @@ def diagnose_three() -> Exercise:
 
 
 RULE_WORDS = {
-    "knowledge": r"facts?|knowledge|knows?|information|outdated|answers?|content",
-    "behaviour": r"behaviou?rs?|behaves?|voice|habits?|style|tone|escalat\w+|respon(?:d\w*|ses?)|acts?",
+    "knowledge": r"facts?|knowledge|knows?|information|outdated|answers?|content|what (?:it|the bot) says",
+    "behaviour": r"behaviou?rs?|behaves?|voice|habits?|style|tone|sounds?|escalat\w+|respon(?:d\w*|ses?)|acts?|how (?:it|the bot) says",
     "RAG": r"rag|retriev\w+|look\w* (?:it|them) up",
     "fine-tuning": r"fine[- ]?tun\w+|lora|adapters?|train\w*",
 }
@@ -95,7 +95,7 @@ PARTNERS = {"knowledge": "RAG", "behaviour": "fine-tuning"}
 def _rule_problem(answer: object) -> str:
     pattern = "|".join(f"(?P<g{i}>\\b(?:{spellings})\\b)" for i, spellings in enumerate(RULE_WORDS.values()))
     names = list(RULE_WORDS)
-    said = [names[int(match.lastgroup[1:])] for match in re.finditer(pattern, str(answer).lower())]
+    said = [names[int(match.lastgroup[1:])] for match in re.finditer(pattern, str(answer).lower().replace("*", ""))]
     missing = [name for name in names if name not in said]
     if missing:
         return f"Your rule says nothing of {', '.join(missing)}. Name both problems, and a tool for each."
@@ -204,8 +204,8 @@ def change_an_article(question: str = "How long is the warranty?", value: str = 
     )
 
 
-def count_lora(rows: int = 256, columns: int = 688, rank: int = 8) -> Exercise:
-    """Notebook 02: count the trained parameters that LoRA adds to one layer."""
+def count_lora(rows: int = 320, columns: int = 856, rank: int = 16, layers: int = 18) -> Exercise:
+    """Notebook 02: count the trained parameters that LoRA adds to one layer; the model has ``layers`` of that shape, or of the reverse one."""
     right = rank * (rows + columns)
     slips = {
         rows * columns: "That is the whole layer, which stays frozen.",
@@ -225,7 +225,7 @@ def count_lora(rows: int = 256, columns: int = 688, rank: int = 8) -> Exercise:
     return Exercise(
         f"A linear layer has {rows} inputs and {columns} outputs. How many parameters does LoRA train beside it at r = {rank}?",
         f"Two thin matrices: one of {rank} x {rows}, one of {columns} x {rank}.",
-        f"{rank} x {rows} + {columns} x {rank} = {right}, which is {right / (rows * columns):.1%} of the layer's {rows * columns}.",
+        f"{rank} x {rows} + {columns} x {rank} = {right}, which is {right / (rows * columns):.1%} of the layer's {rows * columns}. The model has {layers} such layers, three in each of its blocks: {layers} x {right} = {layers * right:,}.",
         problem,
     )
 

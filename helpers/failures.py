@@ -22,7 +22,7 @@ FAILURES = {
     "old value": "The passage was there, and the bot gave the superseded value.",
     "gave up": "The passage was there, and the bot said that it does not know.",
     "misread": "The passage was there, and the bot said something else.",
-    "voice": "Right facts, right hand-over, wrong voice.",
+    "voice": "Everything else is right, and it does not sound like us.",
 }
 DEEPEST_RANK = 50
 
@@ -41,10 +41,10 @@ def failure_kind(reply: Reply, ticket: Ticket, help_center: HelpCenter | None = 
     Args:
         help_center: where the bot searched; without it "not in the help centre" counts as "retrieval missed".
     """
-    if ticket.kind == "unanswerable":
-        return "needless hand-over" if reply.escalated else None if says_unknown(reply.text) else "invented an answer"
     if resolved(reply, ticket):
         return None
+    if ticket.kind == "unanswerable":
+        return "needless hand-over" if reply.escalated else "voice" if says_unknown(reply.text) else "invented an answer"
     hand_over = escalation_state(reply, ticket)
     if hand_over != "right":
         return {"missed": "missed hand-over", "false alarm": "needless hand-over"}.get(hand_over, hand_over)

@@ -3,11 +3,10 @@
 An article is cut into single sentences, each kept with its article's title and
 the heading above it. The embedder turns every passage into a vector and Chroma
 stores it. ``sync`` compares the folder with the index and embeds only what
-changed; the index itself is the record of what has been done, so an interrupted
+changed, or moved within its article; the index itself is the record of what has been done, so an interrupted
 ``sync`` is finished by the next.
 """
 
-import hashlib
 import os
 import re
 import time
@@ -18,8 +17,10 @@ from urllib.parse import urlsplit
 
 import chromadb
 import filelock
+import httpx
 import numpy as np
 from chromadb.api.shared_system_client import SharedSystemClient
+from chromadb.errors import ChromaError
 from langchain_chroma import Chroma
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -28,12 +29,14 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_text_splitters import TextSplitter
 
 from helpers.models import load_embedder
-from helpers.paths import workspace
+from helpers.paths import short_hash, workspace
 from helpers.reranker import SEARCHED, Reranker, load_reranker
 
 LARGEST_ARTICLE = 500_000
 BATCH = 500
+TITLE = re.compile(r"^# +(\S.*)$", re.MULTILINE)
 LOCK_SECONDS = 60
+NOT_WRITTEN = (OSError, ChromaError, httpx.HTTPError)
 
 
 class HelpCenterError(Exception):
@@ -162,9 +165,9 @@ def read_article(path: Path) -> Article:
         raise HelpCenterError(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8 in your editor, then sync again.") from error
     if not text.strip():
         raise HelpCenterError(f"{path.name} is empty. Write a title line '# Title' and some sentences, or delete the file.")
-    title, _, body = text.lstrip().partition("\n")
-    if title.startswith("# "):
-        return Article(path.stem, title[2:].strip(), body.strip())
+    title = TITLE.search(text)
+    if title:
+        return Article(path.stem, title[1].strip(), (text[: title.start()] + text[title.end() :]).strip())
     return Article(path.stem, path.stem.replace("-", " ").capitalize(), text.strip())
 
 
@@ -178,6 +181,7 @@ class HelpCenter:
         embedder: another LangChain embedder; the course's own by default.
         reranker: puts the nearest passages in order; the course's own by default, none with an ``embedder`` of your own.
         chunk_size: most characters in one passage.
+        collection: what the index is called on a Chroma server; by default made from ``index_folder``.
     """
 
     def __init__(
@@ -188,12 +192,15 @@ class HelpCenter:
         embedder: Embeddings | None = None,
         chunk_size: int = 400,
         reranker: Reranker | None = None,
+        collection: str | None = None,
     ) -> None:
         self.articles = articles
         self.index_folder = Path(index_folder)
+        self.collection = collection or _collection(str(self.index_folder.resolve()))
         self.folder = folder
         self.reranker = reranker or _own_reranker(embedder)
         self.embedder = embedder or load_embedder()
+        self.chunk_size = chunk_size
         self.splitter = SentenceSplitter(chunk_size=chunk_size, chunk_overlap=0)
         self._store: Chroma | None = None
         self._seen: tuple[int, int] | None = None
@@ -210,8 +217,9 @@ class HelpCenter:
         """
         folder = Path(folder).expanduser().resolve()
         articles = _read_folder(folder)
-        key = hashlib.sha256(f"{folder}|{chunk_size}|{_name_of(embedder or load_embedder())}".encode()).hexdigest()[:12]
-        return cls(articles, workspace() / "indexes" / f"{folder.name}-{key}", folder, embedder, chunk_size, reranker)
+        key = f"{folder}|{chunk_size}|{_name_of(embedder or load_embedder())}"
+        index_folder = workspace() / "indexes" / f"{folder.name}-{short_hash(key)}"
+        return cls(articles, index_folder, folder, embedder, chunk_size, reranker, _collection(key))
 
     def passages(self, article: Article) -> list[Document]:
         """Cut one article into passages: title, heading and sentence, with where they come from."""
@@ -227,16 +235,17 @@ class HelpCenter:
     def sync(self) -> SyncReport:
         """Bring the index up to date with the articles and say what was done.
 
-        Only passages that changed are embedded again; withdrawn ones are removed.
+        Only passages that changed are embedded again, and those that moved down because a
+        sentence was put above them; withdrawn ones are removed.
 
         Raises:
             HelpCenterError: an article cannot be read, or the index cannot be written.
         """
         begin = time.perf_counter()
-        if self.folder is not None:
-            self.articles = _read_folder(self.folder)
-        wanted = {passage.id: passage for article in self.articles.values() for passage in self.passages(article)}
         with self._writing():
+            if self.folder is not None:
+                self.articles = _read_folder(self.folder)
+            wanted = {passage.id: passage for article in self.articles.values() for passage in self.passages(article)}
             store = self.store
             stored = _stored(store)
             added = [i for i in wanted if i not in stored]
@@ -250,6 +259,16 @@ class HelpCenter:
         touched = sorted({i.rpartition("#")[0] for i in added + updated + deleted})
         seconds = time.perf_counter() - begin
         return SyncReport(len(added), len(updated), len(deleted), len(wanted) - len(added) - len(updated), seconds, tuple(touched))
+
+    def clear(self) -> None:
+        """Delete the index; the next ``sync`` embeds every article again.
+
+        Raises:
+            HelpCenterError: the index cannot be written.
+        """
+        with self._writing():
+            self.store.reset_collection()
+            self._seen = self._written()
 
     def search(self, question: str, k: int = 3) -> list[Passage]:
         """Return the ``k`` passages that answer ``question`` best, best first.
@@ -269,7 +288,7 @@ class HelpCenter:
             raise HelpCenterError("The question is empty. Type what a customer would ask.")
         store = self.store
         if not store.get(limit=1)["ids"]:
-            raise HelpCenterError("The index is empty. Call help_center.sync() first.")
+            raise HelpCenterError("The index is empty. Call help_center.sync() first; after a sync it is empty only if the articles hold titles and no sentence.")
         count = max(k, SEARCHED) if self.reranker else k
         vectors = self.embedder.embed_documents(list(questions))
         scored = [[(document, 1.0 - distance) for document, distance in store.similarity_search_by_vector_with_relevance_scores(vector, k=count)] for vector in vectors]
@@ -315,7 +334,7 @@ class HelpCenter:
                 SharedSystemClient.clear_system_cache()
                 place = {"persist_directory": str(self.index_folder)}
             return Chroma(
-                collection_name=self.index_folder.name if server else "passages",
+                collection_name=self.collection if server else "passages",
                 embedding_function=PassageEmbeddings(self.embedder),
                 collection_configuration={"hnsw": {"space": "cosine"}},
                 **place,
@@ -376,7 +395,7 @@ class _Writing:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         self.lock.release()
-        if isinstance(error, Exception) and not isinstance(error, HelpCenterError):
+        if isinstance(error, NOT_WRITTEN):
             raise HelpCenterError(self.help_center._cannot_write(error)) from error
 
 
@@ -404,8 +423,13 @@ def _own_reranker(embedder: Embeddings | None) -> Reranker | None:
     return None if embedder or os.environ.get("COURSE_EMBEDDER") else load_reranker()
 
 
+def _collection(key: str) -> str:
+    """Return a name that every Chroma server takes, whatever the folder is called."""
+    return f"help-center-{short_hash(key)}"
+
+
 def _name_of(embedder: Embeddings) -> str:
-    return getattr(embedder, "model_name", None) or type(embedder).__name__
+    return getattr(embedder, "model_name", None) or getattr(embedder, "model", None) or type(embedder).__name__
 
 
 def articles_from(pairs: Iterable[tuple[str, str]]) -> dict[str, Article]:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-if not {"COURSE_LLM", "COURSE_EMBEDDER"} & set(os.environ):
+if not (os.environ.get("COURSE_LLM") or os.environ.get("COURSE_EMBEDDER")):
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
 
@@ -44,7 +44,7 @@ class ModelError(Exception):
 
 def llm_name() -> str:
     """Return the folder or hub id of the language model in use."""
-    return os.environ.get("COURSE_LLM", str(BASE_MODEL))
+    return os.environ.get("COURSE_LLM") or str(BASE_MODEL)
 
 
 def embedder_folder() -> Path:

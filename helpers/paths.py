@@ -1,5 +1,6 @@
 """Where things are: the course's data, and the learner's own folder."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -13,9 +14,14 @@ RERANKER = DATA / "models" / "reranker"
 EMBEDDER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
+def short_hash(text: str) -> str:
+    """Return twelve hexadecimal digits that tell ``text`` from any other, for the name of a file or folder."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def write_whole(file: Path, text: str) -> None:
     """Write ``text`` under another name first, so that an interruption leaves the old file or the new one, never half of one."""
-    part = file.with_suffix(".part")
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(file)
 
@@ -28,7 +34,7 @@ def workspace() -> Path:
     Raises:
         OSError: the folder cannot be made; the message says what to do.
     """
-    folder = Path(os.environ.get("COURSE_WORKSPACE", ROOT / "workspace"))
+    folder = Path(os.environ.get("COURSE_WORKSPACE") or ROOT / "workspace")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

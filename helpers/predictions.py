@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 
+import filelock
 import ipywidgets as widgets
 
 from helpers.cards import BAD, GOOD, notice_card
@@ -18,20 +19,21 @@ Rows = dict[str, dict]
 
 
 class Predictions(widgets.VBox):
-    """A number from 0 to 1 for each question, and a button that keeps what was predicted.
+    """A number for each question, and a button that keeps what was predicted.
 
     ``numbers`` (by name), ``keep`` and ``status`` are there for a cell to use. What
     was kept before comes back, and a kept prediction is never changed by a measurement.
 
     Args:
         questions: what is predicted, by name; the names are those given to ``record``.
+        largest: the largest number that can be predicted; 1 for a share.
     """
 
-    def __init__(self, questions: Mapping[str, str]) -> None:
+    def __init__(self, questions: Mapping[str, str], largest: float = 1.0) -> None:
         self.questions = dict(questions)
         # Number boxes and not sliders: a slider of ipywidgets has no name for a screen reader.
         self.numbers = {
-            name: widgets.BoundedFloatText(0.5, min=0, max=1, step=0.05, description=question, tooltip="From 0 (never) to 1 (always)", style={"description_width": "24em"}, layout={"width": "32em", "max_width": "100%"})
+            name: widgets.BoundedFloatText(largest / 2, min=0, max=largest, step=largest / 20, description=question, tooltip="From 0 (never) to 1 (always)" if largest == 1 else f"From 0 to {largest:g}", style={"description_width": "24em"}, layout={"width": "32em", "max_width": "100%"})
             for name, question in questions.items()
         }
         self.keep = widgets.Button(description="Keep my predictions", tooltip=f"Write them to {FILE} in your workspace", layout={"width": "auto"})
@@ -51,10 +53,7 @@ class Predictions(widgets.VBox):
     def save(self) -> None:
         """Keep the predictions; on any error say so, and leave the file as it was."""
         try:
-            rows = _read()
-            for name, question in self.questions.items():
-                rows[name] = {**rows.get(name, {}), "question": question, "predicted": round(self.numbers[name].value, 2)}
-            _write(rows)
+            _keep({name: {"question": question, "predicted": round(self.numbers[name].value, 2)} for name, question in self.questions.items()})
             self.status.value = notice_card("Kept. Notebook 04 shows them beside what was measured.", GOOD)
         except OSError as error:
             self.status.value = notice_card(f"Not kept: {error}", BAD)
@@ -62,10 +61,7 @@ class Predictions(widgets.VBox):
 
 def record(measured: Mapping[str, Estimate]) -> None:
     """Keep measurements by name, for the table at the end of the course."""
-    rows = _read()
-    for name, found in measured.items():
-        rows[name] = {**rows.get(name, {}), "measured": asdict(found)}
-    _write(rows)
+    _keep({name: {"measured": asdict(found)} for name, found in measured.items()})
 
 
 def predictions_table() -> str:
@@ -94,5 +90,10 @@ def _read() -> Rows:
     return {}
 
 
-def _write(rows: Rows) -> None:
-    write_whole(workspace() / FILE, json.dumps(rows, indent=1, ensure_ascii=False))
+def _keep(news: Rows) -> None:
+    """Add to the rows that are kept; two open notebooks write one after the other."""
+    with filelock.FileLock(workspace() / f"{FILE}.lock"):
+        rows = _read()
+        for name, row in news.items():
+            rows[name] = {**rows.get(name, {}), **row}
+        write_whole(workspace() / FILE, json.dumps(rows, indent=1, ensure_ascii=False))

@@ -183,12 +183,22 @@ class Estimate:
 def estimate(scores: Sequence[float], seed: int = 0) -> Estimate:
     """Return the mean of one score a ticket, with a percentile bootstrap interval (Efron 1979).
 
+    Where every score is 0, or every score is 1, resampling cannot show that other tickets
+    might turn out otherwise; then the interval is the exact binomial one (Clopper and Pearson 1934).
+
     Raises:
         ValueError: there are no scores.
     """
     values = np.asarray(scores, dtype=float)
     if not len(values):
         raise ValueError("No scores to take the mean of.")
+    if np.all(values == 0) or np.all(values == 1):
+        exact = binomtest(int(values.sum()), len(values)).proportion_ci(method="exact")
+        return Estimate(float(values[0]), float(exact.low), float(exact.high), len(values))
+    return _resampled(values, seed)
+
+
+def _resampled(values: np.ndarray, seed: int) -> Estimate:
     mean = float(values.mean())
     if np.all(values == values[0]):
         return Estimate(mean, mean, mean, len(values))
@@ -198,7 +208,10 @@ def estimate(scores: Sequence[float], seed: int = 0) -> Estimate:
 
 def difference(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Estimate:
     """Return the mean difference of two arms on the same tickets (paired bootstrap)."""
-    return estimate(np.asarray(first, dtype=float) - np.asarray(second, dtype=float), seed)
+    values = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    if not len(values):
+        raise ValueError("No scores to compare.")
+    return _resampled(values, seed)
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:

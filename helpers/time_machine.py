@@ -12,7 +12,7 @@ from helpers.cards import GOOD, answers_card, error_card, notice_card
 from helpers.controls import HALF, LABELLED, SIDE_BY_SIDE, WIDE, Quiet
 from helpers.experiments import facts_adapter
 from helpers.knowledge import HelpCenter, HelpCenterError, SyncReport
-from helpers.paths import workspace, write_whole
+from helpers.paths import short_hash, workspace, write_whole
 from helpers.scenarios import Ticket, load_tickets
 from helpers.scoring import value_present
 
@@ -37,7 +37,7 @@ def own_copy(source: HelpCenter, folder: Path | None = None) -> HelpCenter:
     """
     if source.folder is None:
         raise HelpCenterError("This help centre has no folder. Open one with HelpCenter.from_folder(...).")
-    folder = Path(folder) if folder else workspace() / "my_articles" / source.folder.name
+    folder = Path(folder) if folder else workspace() / "my_articles" / f"{source.folder.name}-{short_hash(str(source.folder))}"
     if not folder.exists():
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
@@ -45,7 +45,7 @@ def own_copy(source: HelpCenter, folder: Path | None = None) -> HelpCenter:
         for article in source.folder.glob("*.md"):
             shutil.copyfile(article, part / article.name)
         part.rename(folder)
-    return HelpCenter.from_folder(folder, embedder=source.embedder, reranker=source.reranker)
+    return HelpCenter.from_folder(folder, embedder=source.embedder, chunk_size=source.chunk_size, reranker=source.reranker)
 
 
 class TimeMachine(Quiet, widgets.VBox):
@@ -156,8 +156,7 @@ class TimeMachine(Quiet, widgets.VBox):
             self._say("There is nothing to undo.")
             return
         step = self._undo_steps[-1]
-        if self._change(step, next(iter(step)), undoable=False):
-            self._undo_steps.pop()
+        self._change(step, next(iter(step)), undoing=True)
 
     def _reset(self) -> None:
         """Make the copy what the course came with; this can be undone, too."""
@@ -169,8 +168,8 @@ class TimeMachine(Quiet, widgets.VBox):
         elif self._change(changes):
             self._drafts.clear()
 
-    def _change(self, files: Mapping[str, str | None], opened: str | None = None, undoable: bool = True) -> bool:
-        """Write or delete articles, sync, and ask before and after; on any error all articles are as they were."""
+    def _change(self, files: Mapping[str, str | None], opened: str | None = None, undoing: bool = False) -> bool:
+        """Write or delete articles, sync, and ask before and after; on any error before the sync is done, all articles are as they were."""
         # The buttons stay enabled: one that is switched off loses the keyboard.
         self._busy, chosen = True, self.article.value
         try:
@@ -178,7 +177,9 @@ class TimeMachine(Quiet, widgets.VBox):
             self._show(self.before, "Before")
             old = {name: self._read(name) for name in files}
             report = self._write_and_sync(files, old)
-            if undoable and dict(files) != old:
+            if undoing:
+                self._undo_steps.pop()
+            elif dict(files) != old:
                 self._undo_steps.append(old)
             self._drafts = {name: text for name, text in self._drafts.items() if name not in files}
             self._offer_articles(opened if opened and self.article.value == chosen else self.article.value)
@@ -186,7 +187,7 @@ class TimeMachine(Quiet, widgets.VBox):
             self._show(self.after, "After")
             return True
         except KeyboardInterrupt:
-            self._say("Stopped. Nothing is lost: press Sync to finish.")
+            self._say("Stopped. Nothing is lost: press the button again.")
         except Exception as error:
             # A widget's callback is the last place where an error can still become a message.
             self.report.value, self.seconds.value = error_card(error), ""
@@ -199,7 +200,7 @@ class TimeMachine(Quiet, widgets.VBox):
         try:
             self._write(files)
             return self.help_center.sync()
-        except Exception:
+        except BaseException:  # a learner's interrupt, too
             self._write(old)
             raise
 

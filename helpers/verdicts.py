@@ -45,7 +45,8 @@ def verdict(reply: Reply, ticket: Ticket | None, arm: str = "") -> str:
     """
     voice = "right voice" if voice_right(reply.text) else "wrong voice"
     if ticket is None:
-        return _sentence([voice], "nobody has listed the facts of your own words, so compare the reply with the passages yourself")
+        handed = f"handed to {QUEUES.get(reply.queue or '', reply.queue)}" if reply.escalated else "not handed over"
+        return _sentence([voice, handed], "nobody has listed what your own words need, so compare the reply with the passages and the escalation policy yourself")
     facts, facts_fine = _facts(reply, ticket)
     hand_over = escalation_state(reply, ticket)
     behaviour_fine = voice == "right voice" and hand_over == "right"
@@ -86,6 +87,8 @@ def _knowledge(reply: Reply, ticket: Ticket, reads: bool, tuned: bool) -> str:
         return "it has passages, and none of them answers this"
     if reads and any(holds_answer(p, ticket) for p in reply.passages):
         return "the answer was among the passages, but it was not used"
+    if reads and any(holds_answer(p, ticket) for p in reply.left_out):
+        return "the passage that answers was found, but scored too low to be shown"
     if reads:
         return "the search did not bring the passage that answers"
     return "this bot needs knowledge: add RAG, which makes it the hybrid" if tuned else "this bot needs knowledge, so RAG"

@@ -36,6 +36,8 @@ def test_ask_names_the_queue_of_a_hand_over(capsys: pytest.CaptureFixture[str]):
         (["ask", "", "--tools", "prompt"], "empty"),
         (["ask", "Hello?", "--tools", "rag", "--articles", "no/such/folder"], "There is no folder"),
         (["scoreboard", "--json", "/dev/null/out.json"], "/dev/null"),
+        (["scoreboard", "--json", "tests"], "Name a file"),
+        (["scoreboard", "--json", "."], "Name a file"),
     ],
 )
 def test_errors_are_one_line_and_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]):

@@ -46,7 +46,11 @@ def test_each_kind_of_failure_is_told_apart(kind: str) -> None:
 
 def test_a_resolved_ticket_has_no_failure() -> None:
     assert trace(reply(GOOD, (RIGHT,), (RIGHT,)), ASKED) is None
-    assert trace(reply("I do not know.", (OTHER,)), UNKNOWN) is None
+    assert trace(reply("I'd rather not guess: our help pages don't say. Write back and we'll ask.", (OTHER,)), UNKNOWN) is None
+
+
+def test_an_honest_reply_in_the_wrong_voice_is_not_resolved() -> None:
+    assert failure_kind(reply("I do not know.", (OTHER,)), UNKNOWN) == "voice"
 
 
 def center(tmp_path, text: str) -> HelpCenter:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from fixtures import FakeEmbedder, FakeReranker, own_workspace  # noqa: F401
 
-from helpers.knowledge import HelpCenter, HelpCenterError, SentenceSplitter, articles_from
+from helpers.knowledge import HelpCenter, HelpCenterError, SentenceSplitter, articles_from, read_article
 from helpers.models import embedder_folder
 
 SPLITTER = SentenceSplitter(chunk_size=400, chunk_overlap=0)
@@ -172,7 +173,7 @@ def test_a_reopened_help_center_has_nothing_to_do(folder):
 
 def test_an_interrupted_sync_is_finished_by_the_next(folder, monkeypatch):
     monkeypatch.setattr("helpers.knowledge.BATCH", 2)
-    with pytest.raises(HelpCenterError, match="sync again"):
+    with pytest.raises(RuntimeError, match="the power went out"):
         open_folder(folder, fail_after=8).sync()
     help_center = open_folder(folder)
     report = help_center.sync()
@@ -240,6 +241,42 @@ def test_two_processes_sync_one_index_at_once_and_a_third_sees_it(folder, own_wo
     found = help_center.search("zebra adapter recalled", k=10)
     assert found[0].article == "recall" and len(found) == 5
     assert help_center.sync().unchanged == 5
+
+
+def test_a_sync_that_waited_reads_what_was_written_meanwhile(folder):
+    waiting, quick = open_folder(folder), open_folder(folder)
+    waiting.sync()
+    report = []
+    thread = threading.Thread(target=lambda: report.append(waiting.sync()))
+    with quick._writing():
+        thread.start()
+        time.sleep(0.5)
+        write(folder, "returns", "Send it back within 99 days.")
+    thread.join(timeout=30)
+    assert report[0].updated == 1 and "Send it back within 99 days." in texts(waiting)
+
+
+def test_a_cleared_index_is_built_anew(folder):
+    help_center = open_folder(folder)
+    help_center.sync()
+    help_center.clear()
+    with pytest.raises(HelpCenterError, match="sync"):
+        help_center.search("the warranty page")
+    assert help_center.sync().added == 6
+
+
+def test_an_embedder_that_fails_is_not_taken_for_a_full_disk(folder, monkeypatch):
+    help_center = open_folder(folder)
+    monkeypatch.setattr(help_center.embedder, "embed_documents", lambda texts: [][1])
+    with pytest.raises(IndexError):
+        help_center.sync()
+
+
+def test_the_first_heading_is_the_title_wherever_it_stands(tmp_path):
+    file = tmp_path / "x.md"
+    file.write_text("<!-- reviewed -->\n# Real title\n\nIt lasts.\n\n# Not the first\n", encoding="utf-8")
+    article = read_article(file)
+    assert article.title == "Real title" and "It lasts." in article.text and "# Real title" not in article.text
 
 
 def test_an_index_that_cannot_be_written_is_explained(folder, own_workspace):  # noqa: F811
@@ -365,6 +402,9 @@ def test_a_class_shares_the_index_on_a_server(folder, server, monkeypatch, tmp_p
     assert learner.search("Ask about returns by e-mail", k=1)[0].article == "returns"
     assert learner.sync().unchanged == 6
     assert not list(tmp_path.glob("learner/**/chroma.sqlite3"))
+    for place, text in (("one", "First company."), ("two", "Second company.")):
+        HelpCenter(articles_from([("About", text)]), tmp_path / place / "Hilfe für alle", embedder=FakeEmbedder()).sync()
+    assert texts(HelpCenter({}, tmp_path / "one" / "Hilfe für alle", embedder=FakeEmbedder())) == {"First company."}
 
 
 def test_a_server_that_is_not_there_is_named(folder, monkeypatch):

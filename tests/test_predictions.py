@@ -1,6 +1,8 @@
 """What a learner predicts is kept, and shown beside what was measured."""
 
 import json
+import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,30 @@ def test_a_measurement_stands_beside_the_prediction_and_changes_nothing_of_it(ow
     assert "| voice of RAG | 0.30 | 0.00 [0.00, 0.00] (n = 48) | no |" in predictions_table()
 
 
+def test_seconds_can_be_predicted_too(own_workspace: Path) -> None:  # noqa: F811
+    asked = Predictions({"claim-6": "seconds of a sync"}, largest=60)
+    asked.numbers["claim-6"].value = 42
+    asked.keep.click()
+    assert asked.numbers["claim-6"].tooltip == "From 0 to 60" and "| seconds of a sync | 42.00 |" in predictions_table()
+
+
+def record_many(workspace: str, name: str) -> None:
+    os.environ["COURSE_WORKSPACE"] = workspace
+    for number in range(30):
+        record({f"{name}-{number}": Estimate(0.5, 0.4, 0.6, 10)})
+
+
+def test_two_notebooks_keep_their_rows_at_once(own_workspace: Path) -> None:  # noqa: F811
+    context = multiprocessing.get_context("spawn")
+    kernels = [context.Process(target=record_many, args=(str(own_workspace), name)) for name in ("one", "two")]
+    for kernel in kernels:
+        kernel.start()
+    for kernel in kernels:
+        kernel.join(timeout=120)
+    assert [kernel.exitcode for kernel in kernels] == [0, 0]
+    assert len(json.loads((own_workspace / "predictions.json").read_text())) == 60
+
+
 def test_what_is_missing_is_a_dash(own_workspace: Path) -> None:  # noqa: F811
     assert predictions_table().startswith("Nothing was predicted")
     record({"rag-facts": Estimate(0.79, 0.7, 0.88, 44)})
@@ -48,7 +74,7 @@ def test_a_damaged_file_is_set_aside(own_workspace: Path, content: str) -> None:
 
 
 def test_predictions_that_cannot_be_written_are_a_message(own_workspace: Path) -> None:  # noqa: F811
-    (own_workspace / "predictions.part").mkdir(parents=True)
+    (own_workspace / "predictions.json").mkdir(parents=True)
     asked = Predictions(QUESTIONS)
     asked.keep.click()
     assert plain_text(asked.status.value).startswith("✗ Not kept")

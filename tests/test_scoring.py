@@ -240,14 +240,23 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 
 
 def test_estimates_of_easy_samples():
-    same = estimate([1.0, 1.0, 1.0])
-    assert (same.value, same.low, same.high, same.n) == (1.0, 1.0, 1.0, 3)
+    half_each = estimate([0.5, 0.5, 0.5])
+    assert (half_each.value, half_each.low, half_each.high, half_each.n) == (0.5, 0.5, 0.5, 3)
     half = estimate([0, 1] * 50)
     assert half.value == 0.5 and 0.38 < half.low < 0.43 and 0.57 < half.high < 0.62
     assert estimate([0, 1] * 50) == half
     assert str(half).startswith("0.50 [0.")
     with pytest.raises(ValueError, match="No scores"):
         estimate([])
+
+
+def test_a_score_without_an_exception_is_no_certainty():
+    """The rule of three: after n of n the truth may still lie about 3 / n lower (one-sided; two-sided 3.7 / n)."""
+    right, wrong = estimate([1.0] * 60), estimate([0.0] * 60)
+    assert (right.value, right.high, wrong.value, wrong.low) == (1.0, 1.0, 0.0, 0.0)
+    assert 0.93 < right.low < 0.95 and wrong.high == pytest.approx(1 - right.low)
+    same = difference([1.0] * 60, [1.0] * 60)
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
 
 
 def test_a_paired_difference_is_narrower_than_the_arms():

@@ -14,6 +14,7 @@ from helpers.bots import BotError
 from helpers.decisions import BRANCHES, evidence_from, walk
 from helpers.knowledge import HelpCenter
 from helpers.scenarios import ARMS, Ticket, load_facts, load_tickets
+from helpers.time_machine import own_copy
 from helpers.toggle import FIRST, OWN
 from helpers.widgets import DecisionWalk, DiagnosisQuiz, TimeMachine, ToggleLab, TrainingProgress, plain_text
 
@@ -300,7 +301,7 @@ def test_a_damaged_case_is_set_aside(own_workspace: Path, content: str) -> None:
 def test_a_case_that_cannot_be_written_stays_in_the_box(own_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     decision = DecisionWalk()
     decision.case.value = "my case"
-    (own_workspace / "my_case.part").mkdir(parents=True)
+    (own_workspace / "my_case.json").mkdir(parents=True)
     assert decision.save() is None
     assert "Not saved" in plain_text(decision.status.value) and decision.case.value == "my case"
 
@@ -477,10 +478,47 @@ def test_an_interrupted_sync_can_be_finished(source: HelpCenter) -> None:
     machine = TimeMachine(source, [WARRANTY], {"RAG": lambda help_center: bot})
     machine.text.value = NEW
     machine.sync.click()
-    assert "press Sync to finish" in reported(machine) and machine.text.value == NEW
+    assert "press the button again" in reported(machine) and machine.text.value == NEW
     bot.error = None
     machine.sync.click()
     assert "1 updated" in reported(machine)
+
+
+def test_an_interrupt_within_the_sync_leaves_the_articles_as_they_were(machine: TimeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.help_center.sync()
+    real = machine.help_center.sync
+    monkeypatch.setattr(machine.help_center, "sync", lambda: real() if (machine.help_center.folder / "warranty.md").exists() else interrupt())
+    machine.withdraw.click()
+    assert "press the button again" in reported(machine) and (machine.help_center.folder / "warranty.md").read_text() == OLD
+    monkeypatch.undo()
+    machine.withdraw.click()
+    assert "1 deleted" in reported(machine)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_change_can_be_undone_when_a_bot_failed_after_it(source: HelpCenter) -> None:
+    bot = FakeBot("fine")
+    machine = TimeMachine(source, [WARRANTY], {"RAG": lambda help_center: bot})
+    machine.sync.click()
+    machine.text.value = NEW
+    bot.ask = lambda question: reply("fine") if "three" in (machine.help_center.folder / "warranty.md").read_text() else interrupt()
+    machine.sync.click()
+    assert (machine.help_center.folder / "warranty.md").read_text() == NEW
+    bot.ask = lambda question: reply("fine")
+    machine.undo.click()
+    assert (machine.help_center.folder / "warranty.md").read_text() == OLD
+
+
+def test_two_folders_of_one_name_have_a_copy_each(source: HelpCenter, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere" / source.folder.name
+    other.mkdir(parents=True)
+    (other / "second.md").write_text("# Second\n\nAnother company.\n")
+    assert own_copy(source).articles.keys() == {"warranty", "watering"}
+    cut = own_copy(HelpCenter.from_folder(other, embedder=FakeEmbedder(), chunk_size=10))
+    assert cut.articles.keys() == {"second"} and len(cut.passages(cut.articles["second"])) == 2
 
 
 def test_clicks_while_it_works_do_not_nest(source: HelpCenter) -> None:

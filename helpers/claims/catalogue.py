@@ -9,7 +9,7 @@ CLAIMS = (
         1,
         "square",
         "RAG gives knowledge, fine-tuning changes behaviour.",
-        "Of the tickets on changed facts, what share does a fine-tuned bot without passages get right?",
+        "Of the tickets on changed or new facts, what share does a fine-tuned bot without passages get right?",
         "facts_current, lora",
         arms.square,
         (
@@ -29,7 +29,7 @@ CLAIMS = (
         2,
         "prompting",
         "Words in the prompt are no substitute here for examples of the behaviour.",
-        "A system prompt holds the voice and the escalation rules. What share of the tickets that need a person is handed over?",
+        "A system prompt names the voice and the escalation rules. What share of the tickets that need a person is handed over?",
         "escalation_recall, prompt",
         arms.prompting,
         (
@@ -110,7 +110,8 @@ CLAIMS = (
             Check("It takes longer than even a new index of all articles.", "adapter against all articles", above=1),
         ),
         ("seconds to sync 1 article", "seconds to sync 10 articles", "seconds to sync all articles"),
-        "The gap grows with the model: training costs 6 operations a parameter and token, and the embedder stays small. The calculator below projects it.",
+        "The gap grows with the model: training an adapter costs about 4 operations a parameter and token, training all weights 6, and the embedder stays small. The calculator below projects it.",
+        largest=60.0,
     ),
     Claim(
         7,

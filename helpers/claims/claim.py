@@ -10,9 +10,11 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+import filelock
+
 from helpers import plots
 from helpers.claims.outcome import Check, Outcome, Report, verdict
-from helpers.paths import DATA
+from helpers.paths import DATA, workspace
 from helpers.predictions import Predictions
 from helpers.predictions import record as keep_measured
 
@@ -63,7 +65,7 @@ class Claim:
     ``predicted`` names the measure that the learner predicts. ``figure`` lists
     measures for a figure of intervals, or is a ``Curve``. ``tolerance`` is how far a
     measure may lie from the stored one when it is computed again; timed ones are
-    compared by the checks alone.
+    compared by the checks alone. ``largest`` is the most that can be predicted: 1 for a share.
     """
 
     number: int
@@ -76,6 +78,7 @@ class Claim:
     figure: tuple[str, ...] | Curve
     larger: str
     tolerance: float = 0.05
+    largest: float = 1.0
     in_ci: bool = False
 
     @property
@@ -90,13 +93,15 @@ class Claim:
             ClaimError: there is none.
         """
         if not self.file.exists():
-            raise ClaimError(f"There is no {self.file.name} in data/experiments. Bring it back with git checkout -- data/experiments, or compute it: claim({self.number}).recompute()")
+            cure = f"python -m helpers experiments --json again.json --only {self.number} --store"
+            raise ClaimError(f"There is no {self.file.name} in data/experiments. Bring it back with git checkout -- data/experiments, or compute it: {cure}")
         return Record.from_json(json.loads(self.file.read_text(encoding="utf-8")))
 
     def recompute(self, report: Report = print) -> Record:
         """Run the experiment now; nothing stored is changed."""
-        begin = time.perf_counter()
-        outcome = self.run(report)
+        with filelock.FileLock(workspace() / "claims.lock"):  # two notebooks of one learner would train into the same folders
+            begin = time.perf_counter()
+            outcome = self.run(report)
         seconds = round(time.perf_counter() - begin, 1)
         machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
         return Record(outcome, seconds, {name: version(name) for name in PACKAGES}, machine, date.today().isoformat())
@@ -107,7 +112,7 @@ class Claim:
 
     def predict(self) -> Predictions:
         """Return a widget that keeps the learner's prediction."""
-        return Predictions({f"claim-{self.number}": self.question})
+        return Predictions({f"claim-{self.number}": self.question}, self.largest)
 
     def keep(self, record: Record) -> None:
         """Keep what was measured beside the prediction, for the table at the end of notebook 04."""
@@ -144,6 +149,9 @@ class Claim:
             new = again.outcome.measures.get(name)
             if new is None:
                 found.append(f"{name} was not measured again")
+            elif new.n == 0 or old.n == 0:
+                if new.n != old.n:
+                    found.append(f"{name}: {old} is stored, {new} came out")
             elif not name.startswith(TIMED) and abs(new.value - old.value) > self.tolerance:
                 found.append(f"{name}: {old.value:.2f} is stored, {new.value:.2f} came out; {self.tolerance} apart would be fine")
         for check in self.checks:

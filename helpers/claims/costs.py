@@ -2,13 +2,14 @@
 
 import multiprocessing
 import re
-import resource
 import shutil
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+import psutil
 
 from helpers.base_model.evaluate import first_edition_remembered
 from helpers.bots import SupportBot
@@ -109,9 +110,17 @@ def _trained(train: Callable, settings: LoraSettings) -> dict:
     shutil.rmtree(folder, ignore_errors=True)
     begin = time.process_time()
     report = train(load_conversations(), folder, settings)
-    processor, memory = time.process_time() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 1 if sys.platform == "darwin" else 1024
-    return {"folder": folder, "seconds": report.seconds, "processor": processor, "memory": memory * unit, "trained": report.trained_parameters, "bytes": report.bytes}
+    processor = time.process_time() - begin
+    return {"folder": folder, "seconds": report.seconds, "processor": processor, "memory": _peak_memory(), "trained": report.trained_parameters, "bytes": report.bytes}
+
+
+def _peak_memory() -> int:
+    """Return the most memory that this process has held so far, in bytes."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource  # Unix only
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _tuned(name: str, folder: Path, help_center: HelpCenter | None) -> SupportBot:
@@ -126,7 +135,7 @@ def _timed_sync(count: int) -> tuple[float, float]:
     """Return wall-clock and processor seconds of one sync after ``count`` articles changed; 0: a new index of all."""
     folder = fresh_copy(HELP_CENTER / "current", "timed")
     help_center = HelpCenter.from_folder(folder)
-    shutil.rmtree(help_center.index_folder, ignore_errors=True)
+    help_center.clear()
     if count:
         help_center.sync()
         for path in sorted(folder.glob("*.md"))[:count]:

@@ -109,4 +109,4 @@ def in_words(assumptions: Mapping[str, float], embedder_parameters: float) -> st
     found = monthly_operations(assumptions, embedder_parameters)
     cheaper = "RAG" if found["rag"] < found["fine-tuning"] else "Fine-tuning"
     crossing = f"From {found['crossing']:,.1f} updates a month on, RAG takes less." if found["crossing"] != float("inf") else "With these numbers a training costs less than a sync."
-    return f"RAG: {found['rag']:.1e} operations a month, nearly all of them to read passages. Fine-tuning: {found['fine-tuning']:.1e}, all of them to train. {cheaper} takes less here. {crossing}"
+    return f"RAG: {found['rag']:.1e} operations a month, to read passages and to embed what changed. Fine-tuning: {found['fine-tuning']:.1e}, all of them to train. {cheaper} takes less here. {crossing}"

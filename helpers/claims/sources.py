@@ -1,7 +1,6 @@
 """The claim about many sources: an index that grows a thousandfold, against what an adapter can hold."""
 
 import random
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,7 +31,8 @@ def growing(report: Report) -> Outcome:
     for size in SIZES:
         report(f"{size} passages ...")
         load_reranker.cache_clear()  # a search is timed, so none of its pairs may be known
-        help_center = HelpCenter(_articles(answering, size), _fresh(f"sources-{size}"))
+        help_center = HelpCenter(_articles(answering, size), workspace() / "indexes" / f"sources-{size}")
+        help_center.clear()
         synced = help_center.sync()
         outcome.counts[f"seconds to index {size} passages"] = round(synced.seconds, 1)
         outcome.counts[f"passages, {size}"] = float(synced.added)
@@ -107,9 +107,3 @@ def _others(seed: int = 0) -> Iterator[Article]:
                 text = "\n\n".join(f"## {fill(s.heading or s.title, values, rng)}\n{fill(s.text, values, rng)}" for s in sentences)
                 number += 1
                 yield Article(f"other-{number}", fill(sentences[0].title, values, rng), text)
-
-
-def _fresh(name: str) -> Path:
-    folder = workspace() / "indexes" / name
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
