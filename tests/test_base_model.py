@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import random
+import re
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from helpers.base_model import companies as companies_module
 from helpers.base_model import stream as stream_module
 from helpers.base_model import train as train_module
 from helpers.base_model.companies import parse
-from helpers.base_model.slots import SLOT, WORDS, draw, fill, words
+from helpers.base_model.slots import SLOT, WORDS, draw, fill, value_like, words
 from helpers.base_model.batches import BEGINNING, POOL, Batches
 from helpers.base_model.evaluate import strange_words
 from helpers.base_model.export import export
@@ -120,6 +121,26 @@ def test_no_word_of_the_word_lists_is_lost():
     for path in sorted(WORDS.glob("*.txt")):
         assert list(words(path.stem)) == path.read_text(encoding="utf-8").splitlines(), path.name
         assert all(words(path.stem)), path.name
+
+
+@pytest.mark.parametrize(
+    ("value", "shape"),
+    [
+        ("three years", r"[\w-]+ years"),
+        ("60 days", r"\d\d days"),
+        ("$4.50", r"\$\d\.\d\d"),
+        ("every Friday", r"every \w+day"),
+        ("March to June", r"\w+ to \w+"),
+        ("blue", rf"{'|'.join(words('colours'))}"),
+        ("Account > Billing", r".+ > .+"),
+        ("care@fernhollow.example", r"\S+@\S+\.\w+"),
+        ("free of charge", r".*\d.*"),
+        ("Brindle Street", r".+"),
+    ],
+)
+def test_another_value_is_of_the_same_kind(value, shape):
+    drawn = {value_like(value, random.Random(seed)) for seed in range(30)}
+    assert len(drawn) > 4 and all(re.fullmatch(shape, found) for found in drawn), drawn
 
 
 def test_a_slot_has_one_value_in_an_article():

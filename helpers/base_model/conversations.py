@@ -18,7 +18,8 @@ import re
 
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, Question, is_held_out
-from helpers.base_model.stream import as_reranked, draw_sure, other_value
+from helpers.base_model.slots import value_like
+from helpers.base_model.stream import as_reranked, draw_sure
 from helpers.bots import LEAST_SCORE, PASSAGES, is_sure
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
@@ -135,9 +136,9 @@ def _with_answer(shown: list[tuple[str, str]], heading: str, fact: Fact, rng: ra
     place = texts.index(fact.first_sentence) if fact.first_sentence in texts else rng.randrange(max(1, len(shown)))
     sentence = fact.first_sentence
     if rng.random() < 0.5:
-        value = other_value(fact.first, rng)
+        value = value_like(fact.first, rng)
         while fact.current and value_present(value, fact.current):
-            value = other_value(fact.first, rng)
+            value = value_like(fact.first, rng)
         sentence = sentence.replace(fact.first, value)
     return [*shown[:place], (heading, sentence), *shown[place + 1 :]], place, sentence
 

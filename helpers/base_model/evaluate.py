@@ -14,8 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from helpers.base_model.slots import draw
-from helpers.base_model.stream import other_value
+from helpers.base_model.slots import draw, value_like, words
 from helpers.bots import PASSAGES, Reply, SupportBot
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER, PRETRAINING, ROOT, workspace
@@ -100,7 +99,7 @@ def first_edition_remembered(bot: SupportBot) -> dict[str, float]:
     return {t.id: float(value_present(t.facts[0].first, r.text)) for t, r in zip(tickets, replies, strict=True)}
 
 
-def overruled(edition: str, name: str = "", seed: int = 0, new_value: Callable[[str, random.Random], str] = other_value, count: int | None = None) -> dict[str, Estimate]:
+def overruled(edition: str, name: str = "", seed: int = 0, new_value: Callable[[str, random.Random], str] = value_like, count: int | None = None) -> dict[str, Estimate]:
     """Score replies where the passage holds a value that no edition ever had.
 
     Every fact of ``edition``, or a random ``count`` of them, gets another value in its article (the first one, of
@@ -144,6 +143,7 @@ def live_edits(count: int = 50, seed: int = 0) -> dict[str, Estimate]:
 
     def odd_value(value: str, rng: random.Random) -> str:
         changed = re.sub(r"\d+", lambda match: str(rng.randint(10 ** (len(match[0]) - 1), 10 ** len(match[0]) - 1) | 1), value)
+        changed = re.sub(rf"\b(?:{'|'.join(words('numbers'))})\b", lambda _: str(rng.randint(5, 49) * 2 + 1), changed)
         return changed if changed != value else draw(rng.choice(("name", "address", "email")) if "@" not in value else "email", rng)
 
     return overruled("current", "live edits", seed, odd_value, count)

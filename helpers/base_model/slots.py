@@ -83,6 +83,23 @@ def with_odd_slots(text: str, rng: random.Random) -> str:
     return SLOT.sub(odd, text)
 
 
+def value_like(value: str, rng: random.Random) -> str:
+    """Return another value of the kind of ``value``, as far as its words show one.
+
+    Digits and number words become others; so do prices, colours, days, months, streets, menu
+    paths and addresses on the net. What is none of these becomes an invented name.
+    """
+    if re.search(r"\d", value):
+        return re.sub(r"\d", lambda _: str(rng.randint(1, 9)), value)
+    shape = next((shape for shape in _SHAPES if re.search(shape, value, re.IGNORECASE)), None)
+    if shape is None:
+        return invented_name(rng)
+    changed = value
+    while changed == value:
+        changed = re.sub(shape, lambda _: draw(_SHAPES[shape], rng), value, flags=re.IGNORECASE)
+    return changed
+
+
 def _number(rng: random.Random) -> str:
     kind = rng.random()
     if kind < 0.7:
@@ -188,4 +205,16 @@ _DRAW = {
     "button": lambda rng: rng.choice(words("buttons")),
     "thing": lambda rng: rng.choice(words("things")),
     "company": invented_name,
+}
+
+# What a value looks like, and the slot that holds such values.
+_SHAPES = {
+    r"^.*>.*$": "menu",
+    r"\S+@\S+": "email",
+    rf"\b(?:{'|'.join(words('numbers'))})\b": "n",
+    rf"\b(?:{'|'.join(WEEKDAYS)})\b": "weekday",
+    rf"\b(?:{'|'.join(MONTHS)})\b": "month",
+    rf"^(?:{'|'.join(words('colours'))})$": "colour",
+    r"^\w+ (?:Street|Road|Square)$": "place",
+    r"^(?:free(?: of charge)?|half price)$": "money",
 }

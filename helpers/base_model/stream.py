@@ -467,7 +467,7 @@ def _misspelt(text: str, rng: random.Random) -> str:
 
 
 def other_value(value: str, rng: random.Random) -> str:
-    """Return another value of roughly the same kind: other digits, or a new word."""
+    """Return another value: other digits, another menu path, or a word of any kind; what a passage states counts, however unlikely."""
     changed = re.sub(r"\d", lambda _: str(rng.randint(1, 9)), value)
     if changed != value:
         return changed

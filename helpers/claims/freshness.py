@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from helpers.base_model.stream import all_wordings, other_value
+from helpers.base_model.slots import value_like
+from helpers.base_model.stream import all_wordings
 from helpers.bots import SupportBot
 from helpers.claims.outcome import Outcome, Report, fresh_copy
 from helpers.experiments import changed_again, changed_facts, fact_conversations, in_training_words, next_help_center, tickets_about
@@ -110,9 +111,9 @@ def next_facts(facts: Sequence[Fact], seed: int = 0) -> list[Fact]:
     """Return ``facts`` as an invented next edition has them, each with a value that no edition ever had; of two in one sentence the first."""
     rng, changed = random.Random(seed), []
     for fact in {fact.current_sentence: fact for fact in reversed(facts)}.values():
-        value = other_value(fact.current, rng)
+        value = value_like(fact.current, rng)
         while any(old and value_present(old, value) for old in (fact.current, fact.first)):
-            value = other_value(fact.current, rng)
+            value = value_like(fact.current, rng)
         changed.append(changed_again(fact, value))
     return changed
 
