@@ -89,14 +89,10 @@ def value_like(value: str, rng: random.Random) -> str:
     Digits and number words become others; so do prices, colours, days, months, streets, menu
     paths and addresses on the net. What is none of these becomes an invented name.
     """
-    if re.search(r"\d", value):
-        return re.sub(r"\d", lambda _: str(rng.randint(1, 9)), value)
-    shape = next((shape for shape in _SHAPES if re.search(shape, value, re.IGNORECASE)), None)
-    if shape is None:
-        return invented_name(rng)
+    shape = next((shape for shape in _SHAPES if re.search(shape, value, re.IGNORECASE)), r"^.*$")
     changed = value
     while changed == value:
-        changed = re.sub(shape, lambda _: draw(_SHAPES[shape], rng), value, flags=re.IGNORECASE)
+        changed = re.sub(shape, lambda _: draw(_SHAPES.get(shape, "name"), rng), value, flags=re.IGNORECASE)
     return changed
 
 
@@ -176,6 +172,7 @@ def _menu(rng: random.Random) -> str:
 
 
 _DRAW = {
+    "digit": lambda rng: str(rng.randint(1, 9)),
     "n": _number,
     "big": lambda rng: rng.choice((str(rng.randint(100, 9500)), str(rng.randint(1, 95) * 100), f"{rng.randint(1, 9)},{rng.randint(0, 999):03d}")),
     "dec": lambda rng: f"{rng.randint(0, 20)}.{rng.randint(1, 9)}",
@@ -209,6 +206,7 @@ _DRAW = {
 
 # What a value looks like, and the slot that holds such values.
 _SHAPES = {
+    r"\d": "digit",
     r"^.*>.*$": "menu",
     r"\S+@\S+": "email",
     rf"\b(?:{'|'.join(words('numbers'))})\b": "n",
