@@ -94,8 +94,10 @@ class DecisionWalk(widgets.VBox):
             if not file.exists():
                 return
             try:
-                self.case.value = json.loads(file.read_text(encoding="utf-8"))["case"]
-            except (ValueError, KeyError, TypeError, TraitError):
+                saved = json.loads(file.read_text(encoding="utf-8"))
+                self.case.value = saved["case"]
+                self.fill_in(saved.get("answers", {}))
+            except (ValueError, KeyError, TypeError, AttributeError, TraitError):
                 aside = file.with_name("my_case.damaged.json")
                 os.replace(file, aside)
                 self.status.value = notice_card(f"The case saved before cannot be read; it is kept as {aside.name}.", BAD)

@@ -21,9 +21,8 @@ class DiagnosisCase(widgets.VBox):
         told = f"<b>{number}. Customer:</b> {escape(row['ticket'])}<br><b>Bot:</b> {escape(row['reply'])}"
         self.transcript = widgets.HTML(f'<div style="max-width: 900px; padding-top: 0.8em; line-height: 1.45; overflow-wrap: anywhere">{told}</div>', layout=WIDE)
         self.choice = choices("Diagnosis", DIAGNOSES, value=None)
-        self.reveal = widgets.Button(description="Reveal", disabled=True, tooltip=f"Show the diagnosis of transcript {number}")
+        self.reveal = widgets.Button(description="Reveal", tooltip=f"Show the diagnosis of transcript {number}")
         self.answer = widgets.HTML(layout=WIDE)
-        self.choice.observe(self._chosen, names="value")
         self.reveal.on_click(self._reveal)
         super().__init__([self.transcript, self.choice, self.reveal, self.answer])
 
@@ -35,14 +34,12 @@ class DiagnosisCase(widgets.VBox):
         """True if the learner chose the right diagnosis."""
         return self.choice.value == self.row["diagnosis"]
 
-    def _chosen(self, change: object) -> None:
-        self.reveal.disabled = self.choice.value is None
-
     def _reveal(self, button: object) -> None:
         if self.choice.value is None:
             self.answer.value = notice_card("Choose a diagnosis first.")
             return
-        self.revealed = self.choice.disabled = self.reveal.disabled = True
+        # The button stays enabled: one that is switched off loses the keyboard.
+        self.revealed = self.choice.disabled = True
         opening = "Right" if self.right else f"Not {self.choice.value}"
         self.answer.value = notice_card(f"{opening}: {self.row['diagnosis']}. {self.row['why']}", GOOD if self.right else BAD)
 

@@ -174,11 +174,13 @@ def curves(series: Mapping[str, Mapping[float, Estimate]], xlabel: str, ylabel: 
         series: name -> {x: estimate}.
 
     Raises:
-        ValueError: there is nothing to draw.
+        ValueError: there is nothing to draw, or too much.
     """
     if not series:
         raise ValueError("No lines to draw. Give a dictionary of name -> {x: Estimate}.")
     looks = list(ARM_LOOKS.values())[2:] + [(ORANGE, "s")]
+    if len(series) > len(looks):
+        raise ValueError(f"{len(series)} lines are more than can be told apart. Draw up to {len(looks)}.")
     beside = [(6, 5), (6, -13), (-30, 5), (-30, -13)]
     with matplotlib.rc_context(STYLE):
         chart = Chart(figsize=(8, 4), layout="constrained")

@@ -41,7 +41,7 @@ class LoraSettings:
 
     rank: int = 16
     alpha: int = 32
-    epochs: int = 3
+    epochs: int = 2
     learning_rate: float = 5e-3
     batch_size: int = 8
     seed: int = 0

@@ -413,6 +413,12 @@ def test_time_that_is_over_ends_the_run_with_a_checkpoint(tmp_path, monkeypatch,
     assert begin(tmp_path / "run", monkeypatch, stream, tokenizer)["step"] == 0
 
 
+def test_another_recipe_is_refused_and_named(tmp_path, monkeypatch, stream, tokenizer):
+    begin(tmp_path / "run", monkeypatch, stream, tokenizer)
+    with pytest.raises(ValueError, match="begun with another learning_rate"):
+        train_module.refuse_another(dataclasses.replace(RECIPE, learning_rate=1.0), tmp_path / "run")
+
+
 def test_two_stages_are_shipped_as_the_mean_of_their_weights(tmp_path, monkeypatch, stream, tokenizer):
     folders = [tmp_path / "first", tmp_path / "second"]
     stages = [begin(folder, monkeypatch, stream, tokenizer, seed)["model"] for seed, folder in enumerate(folders)]

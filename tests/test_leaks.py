@@ -14,14 +14,16 @@ from helpers.base_model.evaluate import SUITES
 from helpers.base_model.stream import Stream, _messages, all_wordings
 from helpers.experiments import without_rehearsal
 from helpers.knowledge import SentenceSplitter, read_article
+from helpers.models import published_embedder
 from helpers.paths import DATA
-from helpers.scenarios import TICKETS, load_facts, read_lines
+from helpers.scenarios import TICKETS, load_facts, load_tickets, read_lines
 from helpers.scoring import value_present
 from helpers.tuning import load_conversations
 
 RUN = 6
 CONTENT_WORDS = 2
 ALIKE = 0.8
+SAME_MEANING = 0.72
 SMALL_WORDS = set(
     "a about after all brother day tomorrow also am an and any app are as at back be been before both but by can cant could days did do does doesnt dont down each for from get go going gone got had has have "
     "havent here hi hello how i id if ill im in into is it its ive just keep long lot many may me more much must my need no not now of off on once one only or other our out over please see "
@@ -92,6 +94,25 @@ def test_no_ticket_is_near_a_training_text(source):
     texts = training_texts(source)
     assert len(texts) > 300
     assert near_copies(held_out(), texts) == []
+
+
+def copies_in_meaning(tickets: dict[str, str], texts: list[str]) -> list[str]:
+    """Return pairs that say the same in other words, as the published embedder sees it."""
+    embedder = published_embedder()
+    likeness = np.array(embedder.embed_documents(list(tickets.values()))) @ np.array(embedder.embed_documents(texts)).T
+    return [f"{list(tickets)[i]} || {texts[j]} ({likeness[i, j]:.2f})" for i, j in zip(*np.nonzero(likeness > SAME_MEANING), strict=True)]
+
+
+def test_no_hand_over_and_no_open_question_is_a_ticket_in_other_words():
+    """Questions about one and the same fact are alike by nature; what happened to a customer, and what no page answers, need not be."""
+    tickets = {t.id: t.text for name in ("behaviour", "unanswerable") for t in load_tickets(name) if t.escalate or t.kind == "unanswerable"}
+    rows = read_lines(DATA / "conversations" / "agents.jsonl")
+    assert copies_in_meaning(tickets, [row["user"] for row in rows if row["escalate"] or not row["fact"]]) == []
+
+
+def test_the_guard_sees_a_copy_in_other_words():
+    assert copies_in_meaning({"x": "Does the lamp give off any ultraviolet light?"}, ["Is there any ultraviolet in the light of the lamp?"])
+    assert not copies_in_meaning({"x": "Does the lamp give off any ultraviolet light?"}, ["Would the lamp bleach a poster that hangs right beside it?"])
 
 
 def todays_facts():

@@ -104,6 +104,8 @@ def test_a_run_that_was_killed_goes_on_with_the_same_losses(companies, tmp_path,
     monkeypatch.setattr(reranking, "loss_of", keep)
     train(companies, tmp_path / "killed.pt", Recipe(questions=2, passes=2))
     assert len(whole) > 2 and losses == whole[2:]
+    with pytest.raises(ValueError, match="other settings"):
+        train(companies, tmp_path / "killed.pt", Recipe(questions=2, passes=2, seed=1))
 
 
 def test_chances_leave_room_for_none():

@@ -117,6 +117,8 @@ def overruled(edition: str, name: str = "", seed: int = 0, new_value: Callable[[
         article = articles.get(fact.article)
         if value and fact.questions and sentence in article.text and (count is None or len(asked) < count):
             other = new_value(value, rng)
+            while any(known and (value_present(known, other) or value_present(other, known)) for known in (fact.first, fact.current)):
+                other = new_value(value, rng)
             articles[fact.article] = replace(article, text=article.text.replace(sentence, sentence.replace(value, other)))
             asked.append(rng.choice(fact.questions))
             values.append((other, value))
@@ -149,16 +151,16 @@ def live_edits(count: int = 50, seed: int = 0) -> dict[str, Estimate]:
     return overruled("current", "live edits", seed, odd_value, count)
 
 
-def main(k: int = PASSAGES) -> None:
+def main() -> None:
     """Print every score as a Markdown table and as JSON; with ``--hybrid`` also reading with the course's adapter."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--hybrid", action="store_true", help="also read with the course's adapter, trained at first use")
     adapter = course_adapter() if parser.parse_args().hybrid else None
     suites = {"Fernhollow": fernhollow()} | load_suites()
-    rows = {name: reading(*suite, k) for name, suite in suites.items()}
+    rows = {name: reading(*suite, PASSAGES) for name, suite in suites.items()}
     rows["Fernhollow"] |= {**overruled("first"), **overruled("current"), **live_edits(), **remembering(), **escalating(suites["Fernhollow"][0])}
     if adapter:
-        rows |= {f"{name}, hybrid": reading(*suite, k, adapter) for name, suite in suites.items()}
+        rows |= {f"{name}, hybrid": reading(*suite, PASSAGES, adapter) for name, suite in suites.items()}
     for suite, scores in rows.items():
         for name, score in scores.items():
             print(f"| {suite} | {name} | {score} |")

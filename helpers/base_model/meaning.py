@@ -36,7 +36,9 @@ class Meanings:
         file = self.cache / f"{key_of(texts)}.npy"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            np.save(file, self._embedded(texts).astype(np.float16))
+            part = file.with_suffix(".part.npy")
+            np.save(part, self._embedded(texts).astype(np.float16))
+            part.replace(file)
         self._parts.append(np.load(file))
         first, self.size = self.size, self.size + len(texts)
         return first

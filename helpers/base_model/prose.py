@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 
-PERMISSIVE = ("mit", "bsd", "apache", "psf", "python software", "isc", "hpnd")
+PERMISSIVE = re.compile(r"\b(?:mit|bsd|apache|psf|python software|isc|hpnd)\b", re.IGNORECASE)
+OURS = "rag-or-fine-tuning"
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 PLAIN_WORD = re.compile(r"^[A-Za-z][a-z]*(?:['-][a-z]+)?$|^[AI]$|^\d{1,4}$")
 
@@ -20,7 +21,7 @@ def sentences(low: int = 4, high: int = 20) -> list[str]:
     """Return the distinct plain sentences of ``low`` to ``high`` words, sorted.
 
     Sorted order makes the result independent of the file system, so that the
-    training stream depends on the seed and the pinned versions alone.
+    training stream depends on the seed and the installed packages alone.
     """
     found: set[str] = set()
     for text in _documentation():
@@ -42,9 +43,9 @@ def is_plain(sentence: str, low: int = 4, high: int = 20) -> bool:
 
 def _documentation() -> Iterator[str]:
     for package in distributions():
-        licence = f"{package.metadata.get('License', '')} {package.metadata.get('License-Expression', '')} "
-        licence += " ".join(package.metadata.get_all("Classifier") or [])
-        if not any(name in licence.lower() for name in PERMISSIVE):
+        named = [package.metadata.get("License-Expression", ""), package.metadata.get("License", "").partition("\n")[0]]
+        named += [line for line in package.metadata.get_all("Classifier") or [] if line.startswith("License ::")]
+        if package.name == OURS or not PERMISSIVE.search(" ".join(named)):
             continue
         yield from re.split(r"\n\s*\n", package.metadata.get_payload() or "")
         for file in package.files or []:

@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, is_held_out, texts_of
+from helpers.base_model.meaning import key_of
 from helpers.base_model.slots import with_odd_slots
 from helpers.base_model.stream import as_typed
 from helpers.base_model.weights import save_checkpoint, write_digest
@@ -142,8 +143,11 @@ def train(companies: list[Company], checkpoint: Path, recipe: Recipe = Recipe(),
     steps = batches(companies, recipe)
     pace = torch.optim.lr_scheduler.LambdaLR(update, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / len(steps)))
     done = 0
+    begun_with = {**asdict(recipe), "companies": key_of([text for company in companies for text in texts_of(company).all()])}
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
+        if state["begun_with"] != begun_with:
+            raise ValueError(f"The training in {checkpoint} was begun with other settings or companies. Give the same ones to go on, or delete that file to begin anew.")
         encoder.load_state_dict(state["encoder"])
         update.load_state_dict(state["update"])
         pace.load_state_dict(state["pace"])
@@ -163,7 +167,7 @@ def train(companies: list[Company], checkpoint: Path, recipe: Recipe = Recipe(),
         if (step + 1) % CHECKPOINT_EVERY == 0:
             print(f"step {step + 1} of {len(steps)}: loss {torch.stack(losses).mean():.3f}, {time.time() - begin:.0f} s", flush=True)
             losses = []
-            save_checkpoint(checkpoint, {"encoder": encoder.state_dict(), "update": update.state_dict(), "pace": pace.state_dict(), "done": step + 1})
+            save_checkpoint(checkpoint, {"encoder": encoder.state_dict(), "update": update.state_dict(), "pace": pace.state_dict(), "done": step + 1, "begun_with": begun_with})
     return encoder.eval()
 
 

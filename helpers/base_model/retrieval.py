@@ -122,7 +122,9 @@ def rank(companies: list[Company], cache: Path = RANKINGS) -> None:
             encoder = train([pairs_of(c) for c in companies if c.name not in inside and not is_held_out(c.name)], 1, seed=first)
             rankings |= {keys[company.name]: _ranking(encoder, company) for company in half}
         cache.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(cache, **rankings)
+        part = cache.with_suffix(".part.npz")
+        np.savez_compressed(part, **rankings)
+        part.replace(cache)
     for company in companies:
         for question, row in zip(company.questions, rankings[keys[company.name]], strict=True):
             question.ranking = row.tolist()

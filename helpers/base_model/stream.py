@@ -55,7 +55,9 @@ Message = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Unanswered:
-    """How many readings lack their answer: a share ``early``, then a share ``late`` from example ``as_in_use`` on.
+    """From how many readings the answer is taken out: a share ``early``, then a share ``late`` from example ``as_in_use`` on.
+
+    More readings than that have no answer: some questions are answered nowhere, and the reranker leaves some answers out.
 
     Many teach to tell; as few as in use teach not to suspect it too often. From
     ``as_in_use`` on, most readings are also about companies that were not met before.

@@ -23,6 +23,7 @@ from helpers.base_model.batches import POOL, Batches
 from helpers.base_model.losses import Trunk, losses_of
 from helpers.base_model.meaning import WIDTH, Meanings
 from helpers.base_model.weights import save_checkpoint
+from helpers.paths import write_whole
 
 UNSEEN = 10**9
 CONTRAST = 16
@@ -119,7 +120,7 @@ def _start_from_embedder(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizer
     pieces = inner.auto_model.get_input_embeddings().weight.detach()
     weight = model.get_input_embeddings().weight
     rows, vectors = [], []
-    for token, index in tokenizer.get_vocab().items():
+    for token, index in sorted(tokenizer.get_vocab().items(), key=lambda one: one[1]):  # in an order that is the same in each process
         text = tokenizer.convert_tokens_to_string([token]).strip()
         ids = inner.tokenizer(text, add_special_tokens=False)["input_ids"] if text.isalnum() else []
         if ids:
@@ -128,6 +129,7 @@ def _start_from_embedder(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizer
     table = torch.stack(vectors)
     table = table - table.mean(0)
     basis = torch.linalg.svd(table, full_matrices=False).Vh[: weight.shape[1]]
+    basis = basis * basis.gather(1, basis.abs().argmax(1, keepdim=True)).sign()  # a decomposition leaves the signs open
     projected = table @ basis.T
     projected = projected / projected.std() * weight.std()
     with torch.no_grad():
@@ -185,7 +187,7 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
     folder.mkdir(parents=True, exist_ok=True)
     prose_file = folder.parent / "prose.txt"
     if not prose_file.exists():
-        prose_file.write_text("\n".join(prose_module.sentences()), encoding="utf-8")
+        write_whole(prose_file, "\n".join(prose_module.sentences()))
     prose = prose_file.read_text(encoding="utf-8").split("\n")
     meanings = Meanings(folder.parent / "meanings")
     first = recipe.pace * stream_module.EARLY if recipe.start else 0
@@ -199,18 +201,19 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
         tokenizer_module.save(tokenizer_module.train((f"{e.system}\n{e.prompt}\n{e.answer}" for e in texts), recipe.vocabulary), folder)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = build_model(recipe, tokenizer).to(device)
-    to_meaning = torch.nn.Linear(recipe.hidden, WIDTH).to(device)
+    to_meaning = torch.nn.Linear(model.config.hidden_size, WIDTH).to(device)
     updates = optimizers(model, to_meaning, recipe)
-    (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1), encoding="utf-8")
     step, tokens = 0, 0
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
+        refuse_another(recipe, folder)
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(state["model"])
         to_meaning.load_state_dict(state["to_meaning"])
         for update, saved in zip(updates, state["optimizers"], strict=True):
             update.load_state_dict(saved)
         step, tokens = state["step"], state["tokens"]
+    (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1), encoding="utf-8")
     trunk = Trunk(model.model)
     trunk = torch.compile(trunk, dynamic=True) if compiled else trunk
     table = torch.from_numpy(meanings.table()).to(device)
@@ -241,11 +244,19 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
             row |= {"speed": round((tokens - began_at) / (time.time() - begin)), "rate": round(scale, 3)}
             row["held_out"] = exact_shares(model, held, UNSEEN, 384)
             losses = []
+            _save(checkpoint, model, to_meaning, updates, step, tokens)
             log.write(json.dumps(row) + "\n")
             log.flush()
             print(json.dumps(row), flush=True)
-            _save(checkpoint, model, to_meaning, updates, step, tokens)
     _save(checkpoint, model, to_meaning, updates, step, tokens)
+
+
+def refuse_another(recipe: Recipe, folder: Path) -> None:
+    """Raise ValueError where the checkpoint in ``folder`` was made by another recipe."""
+    begun = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    other = [name for name, value in asdict(recipe).items() if begun.get(name) != value]
+    if other:
+        raise ValueError(f"The training in {folder} was begun with another {', '.join(other)}. Give the same settings to go on, or another --folder to begin anew.")
 
 
 def _save(checkpoint: Path, model: LlamaForCausalLM, to_meaning: torch.nn.Linear, updates: list, step: int, tokens: int) -> None:
