@@ -23,7 +23,7 @@ from helpers.tuning import load_conversations
 RUN = 6
 CONTENT_WORDS = 2
 ALIKE = 0.8
-SAME_MEANING = 0.72
+SAME_MEANING = 0.65
 SMALL_WORDS = set(
     "a about after all brother day tomorrow also am an and any app are as at back be been before both but by can cant could days did do does doesnt dont down each for from get go going gone got had has have "
     "havent here hi hello how i id if ill im in into is it its ive just keep long lot many may me more much must my need no not now of off on once one only or other our out over please see "
