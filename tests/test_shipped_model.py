@@ -62,7 +62,7 @@ def test_it_never_escalates_by_itself():
 
 
 def test_a_passage_overrules_the_memory():
-    """Many of these values make no sense ("a Nook holds the brick"), so the search often likes another sentence better."""
+    """All facts have another value of their kind at once, so many a sentence beside the right one looks like the answer, too."""
     scores = evaluate.overruled("first")
-    assert scores["first edition with other values, if shown"].value >= 0.93
+    assert scores["first edition with other values, if shown"].value >= 0.91
     assert scores["first edition with other values, old value instead"].value == 0
