@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from helpers.base_model.slots import draw, value_like, words
+from helpers.base_model.slots import NUMBER_WORD, draw, value_like
 from helpers.bots import PASSAGES, Reply, SupportBot
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER, PRETRAINING, ROOT, workspace
@@ -145,7 +145,7 @@ def live_edits(count: int = 50, seed: int = 0) -> dict[str, Estimate]:
 
     def odd_value(value: str, rng: random.Random) -> str:
         changed = re.sub(r"\d+", lambda match: str(rng.randint(10 ** (len(match[0]) - 1), 10 ** len(match[0]) - 1) | 1), value)
-        changed = re.sub(rf"\b(?:{'|'.join(words('numbers'))})\b", lambda _: str(rng.randint(5, 49) * 2 + 1), changed)
+        changed = re.sub(NUMBER_WORD, lambda _: str(rng.randint(5, 49) * 2 + 1), changed)
         return changed if changed != value else draw(rng.choice(("name", "address", "email")) if "@" not in value else "email", rng)
 
     return overruled("current", "live edits", seed, odd_value, count)

@@ -204,12 +204,14 @@ _DRAW = {
     "company": invented_name,
 }
 
+NUMBER_WORD = rf"\b(?:{'|'.join(words('numbers'))})\b"
+
 # What a value looks like, and the slot that holds such values.
 _SHAPES = {
     r"\d": "digit",
     r"^.*>.*$": "menu",
     r"\S+@\S+": "email",
-    rf"\b(?:{'|'.join(words('numbers'))})\b": "n",
+    NUMBER_WORD: "n",
     rf"\b(?:{'|'.join(WEEKDAYS)})\b": "weekday",
     rf"\b(?:{'|'.join(MONTHS)})\b": "month",
     rf"^(?:{'|'.join(words('colours'))})$": "colour",
