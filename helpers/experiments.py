@@ -60,7 +60,14 @@ def without_passages(conversations: Sequence[Conversation]) -> list[Conversation
 
 def without_rehearsal(conversations: Sequence[Conversation]) -> list[Conversation]:
     """Return the course's conversations with Fernhollow's own customers, which stand before the questions to other companies."""
-    return list(conversations[: len(read_lines(CONVERSATIONS.with_name("agents.jsonl")))])
+    rows = read_lines(CONVERSATIONS.with_name("agents.jsonl"))
+    asked_again = sum(is_open(row) for row in rows[1::2])
+    return list(conversations[: len(rows) + asked_again])
+
+
+def is_open(row: dict) -> bool:
+    """True if an agent's row of ``agents.jsonl`` asks what no help page answers and no team takes over."""
+    return not row["fact"] and not row["escalate"]
 
 
 def _stripped(conversation: Conversation) -> Conversation:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from helpers.bots import ESCALATION
-from helpers.experiments import hands_over, without_rehearsal
+from helpers.experiments import BEFORE_QUESTION, hands_over, is_open, without_rehearsal
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import NOTHING_FOUND, says_unknown
@@ -85,8 +85,8 @@ def test_every_queue_is_tested_equally():
 
 def test_conversations_are_a_customer_and_an_answer():
     conversations = load_conversations()
-    own = len(without_rehearsal(conversations))
-    assert own >= 300
+    rows = read_lines(DATA / "conversations" / "agents.jsonl")
+    assert len(rows) >= 300
     searched = []
     for user, assistant in conversations:
         assert (user["role"], assistant["role"]) == ("user", "assistant")
@@ -97,8 +97,17 @@ def test_conversations_are_a_customer_and_an_answer():
         assert cited <= set(range(1, len(passages) + 1))
         for queue in re.findall(r"escalate: (.*)", assistant["content"]):
             assert queue in QUEUES and assistant["content"].endswith(f"\nescalate: {queue}")
-    assert sum(searched[:own]) == (own + 1) // 2
-    assert all(searched[own:])
+    assert sum(searched[: len(rows)]) == (len(rows) + 1) // 2
+    assert all(searched[len(rows) :])
+
+
+def test_each_question_that_no_page_answers_is_asked_with_passages():
+    rows, own = read_lines(DATA / "conversations" / "agents.jsonl"), without_rehearsal(load_conversations())
+    open_questions = [row["user"] for row in rows if is_open(row)]
+    searched = [user["content"].rpartition(BEFORE_QUESTION)[2] for user, assistant in own if BEFORE_QUESTION in user["content"] and says_unknown(assistant["content"])]
+    assert len(open_questions) > 100 and sorted(searched) == sorted(open_questions)
+    again = own[len(rows) :]
+    assert again and all(says_unknown(assistant["content"]) for _, assistant in again)
 
 
 def test_the_rehearsal_asks_other_companies_in_our_voice():

@@ -3,7 +3,7 @@
 The agents' own words are in ``data/conversations/agents.jsonl``. The facts come
 from the help centre of the time, the first edition, so no value of today's help
 centre is ever seen in training. Half the conversations carry retrieved passages.
-In half of those the value is one of neither edition: an adapter that learned to
+Where these answer, the value is half the time one of neither edition: an adapter that learned to
 answer from memory in spite of the passage would be wrong there.
 
 Behind them stands the rehearsal: questions about other companies, from the texts that
@@ -21,7 +21,8 @@ from helpers.base_model.companies import Company, Question, is_held_out
 from helpers.base_model.slots import value_like
 from helpers.base_model.stream import as_reranked, draw_sure
 from helpers.bots import LEAST_SCORE, PASSAGES, is_sure
-from helpers.knowledge import HelpCenter
+from helpers.experiments import is_open
+from helpers.knowledge import HelpCenter, Passage
 from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import cited, with_passages
 from helpers.scenarios import Fact, load_facts, read_lines
@@ -52,36 +53,43 @@ NOT_KNOWN = "I'd rather not guess: our help pages don't say. Leave it with us, a
 
 
 def build(seed: int = 0) -> list[list[dict[str, str]]]:
-    """Return the conversations as chat messages."""
-    facts = load_facts()
+    """Return the conversations as chat messages, one a row of ``agents.jsonl``, in its order.
+
+    Every second row is asked without passages. Of these, the questions that no help page answers
+    come once more behind the others, with passages: they are the fewest, and what a network seldom
+    meets it seldom chooses.
+    """
     help_center = HelpCenter.from_folder(HELP_CENTER / "first")
     help_center.sync()
     rows = read_lines(FOLDER / "agents.jsonl")
     found = help_center.search_all([row["user"] for row in rows], k=PASSAGES)
     headings = {d.metadata["text"]: d.metadata["heading"] for a in help_center.articles.values() for d in help_center.passages(a)}
-    conversations = []
-    for number, (row, passages) in enumerate(zip(rows, found, strict=True)):
-        rng = random.Random(f"{seed}-{row['id']}")
-        fact = facts[row["fact"]] if row["fact"] else None
+    facts = load_facts()
+
+    def conversation(number: int, searched: bool) -> list[dict[str, str]]:
+        row, rng = rows[number], random.Random(f"{seed}-{rows[number]['id']}")
+        return _answered(row, facts.get(row["fact"]), found[number] if searched else None, headings, rng)
+
+    numbers = range(len(rows))
+    return [conversation(n, searched=n % 2 == 0) for n in numbers] + [conversation(n, searched=True) for n in numbers[1::2] if is_open(rows[n])]
+
+
+def _answered(row: dict, fact: Fact | None, passages: list[Passage] | None, headings: dict[str, str], rng: random.Random) -> list[dict[str, str]]:
+    """Return an agent's conversation, with what the search brought (``passages``) in the message; None: from memory."""
+    message, sentence = row["user"], fact.statement.format(value=fact.first) if fact else ""
+    if passages is not None:
         likely = [p for p in passages[: rng.randint(1, PASSAGES)] if p.score >= LEAST_SCORE]
-        shown = [(p.heading, p.text) for p in likely]
         # As in the base model's training, a search for what no help page answers is never sure.
-        sure = is_sure(likely) and bool(fact or row["escalate"])
-        if number % 2:
-            message, sentence = row["user"], fact.statement.format(value=fact.first) if fact else ""
-        else:
-            if fact:
-                sure = sure and likely[0].text == fact.first_sentence
-                shown, place, sentence = _with_answer(shown, headings[fact.first_sentence], fact, rng)
-                sentence = cited(place + 1, sentence)
-            else:
-                sentence = ""
-            message = with_passages(row["user"], shown, sure)
-        reply = " ".join(part for part in (row["opening"], sentence, row["closing"]) if part)
-        if row["escalate"]:
-            reply += f"\nescalate: {row['escalate']}"
-        conversations.append([{"role": "user", "content": message}, {"role": "assistant", "content": reply}])
-    return conversations
+        sure = is_sure(likely) and not is_open(row)
+        shown = [(p.heading, p.text) for p in likely]
+        if fact:
+            shown, place, sentence = _with_answer(shown, headings[fact.first_sentence], fact, rng)
+            sentence = cited(place + 1, sentence)
+        message = with_passages(message, shown, sure)
+    reply = " ".join(part for part in (row["opening"], sentence, row["closing"]) if part)
+    if row["escalate"]:
+        reply += f"\nescalate: {row['escalate']}"
+    return [{"role": "user", "content": message}, {"role": "assistant", "content": reply}]
 
 
 def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
