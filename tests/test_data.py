@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from helpers.bots import ESCALATION
-from helpers.experiments import BEFORE_QUESTION, hands_over, is_open, without_rehearsal
+from helpers.experiments import hands_over, has_passages, is_open, without_passages, without_rehearsal
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import NOTHING_FOUND, says_unknown
@@ -104,8 +104,9 @@ def test_conversations_are_a_customer_and_an_answer():
 def test_each_question_that_no_page_answers_is_asked_with_passages():
     rows, own = read_lines(DATA / "conversations" / "agents.jsonl"), without_rehearsal(load_conversations())
     open_questions = [row["user"] for row in rows if is_open(row)]
-    searched = [user["content"].rpartition(BEFORE_QUESTION)[2] for user, assistant in own if BEFORE_QUESTION in user["content"] and says_unknown(assistant["content"])]
-    assert len(open_questions) > 100 and sorted(searched) == sorted(open_questions)
+    searched = [conversation for conversation in own if has_passages(conversation) and says_unknown(conversation[-1]["content"])]
+    asked = [user["content"] for user, _ in without_passages(searched)]
+    assert len(open_questions) > 100 and sorted(asked) == sorted(open_questions)
     again = own[len(rows) :]
     assert again and all(says_unknown(assistant["content"]) for _, assistant in again)
 
