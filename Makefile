@@ -43,7 +43,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 		exit 1; \
 	fi
 	@echo "Installing the packages in requirements.txt into $(VENV): some minutes the first time, not needed again ..."
-	@$(PYTHON) -m pip install --disable-pip-version-check -r requirements.txt
+	@$(PYTHON) -m pip install --disable-pip-version-check --no-compile -r requirements.txt
 	@echo "Installing the course's own package, helpers ..."
 	@$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@$(PYTHON) -m jupyter labextension disable "@jupyterlab/apputils-extension:announcements"  # no news pop-up in class

@@ -1,6 +1,10 @@
 """RAG or fine-tuning? The helpers behind the notebooks."""
 
+import sys
 from importlib import import_module
+
+# jsonschema, which Chroma brings, would spend two seconds on a grammar for a kind of address that nothing here checks.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 __all__ = ["HelpCenter", "Reply", "SupportBot"]
 

@@ -296,7 +296,7 @@ def blind_adapter(facts: tuple[float, float], voice: tuple[float, float], margin
     return Exercise(
         "Before you run it: the same adapter, trained without any passages in its prompts, is put on top of RAG. "
         "What happens to today's facts, and what to the voice? Answer {'facts': 'falls' or 'stays' or 'rises', 'voice': ...}.",
-        "What did the adapter learn to do with the words in front of it, and what did it never see? RAFT (arXiv 2403.10131) met the same.",
+        "What did the adapter learn to do with the words in front of it, and what did it never see? RAFT (arXiv 2403.10131) trains with passages for this reason.",
         f"facts: {right['facts']}; voice: {right['voice']}. Measured: {measured}.",
         problem,
     )

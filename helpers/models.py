@@ -35,7 +35,7 @@ warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", categor
 
 LONGEST_REPLY = 110
 LONGEST_PROMPT = 900
-BATCH = 32
+BATCH = 64
 
 
 class ModelError(Exception):

@@ -87,6 +87,12 @@ def new_cross_encoder(attention: str = "sdpa") -> "CrossEncoder":
     return CrossEncoder(modules=[trunk, Pooling(width, "mean"), head], device="cpu")
 
 
+def read_weights(encoder: "CrossEncoder", folder: Path) -> None:
+    """Give ``encoder`` the trained layers and the head that are kept in ``folder``."""
+    encoder[0].auto_model.encoder.load_state_dict(load_file(folder / LAYERS))
+    encoder[-1].load_state_dict(load_file(folder / HEAD))
+
+
 @lru_cache(maxsize=1)
 def load_reranker(folder: Path = RERANKER) -> Reranker:
     """Return the course's reranker (``helpers/base_model/reranking.py`` trains it).
@@ -96,8 +102,7 @@ def load_reranker(folder: Path = RERANKER) -> Reranker:
     """
     encoder = new_cross_encoder()
     try:
-        encoder[0].auto_model.encoder.load_state_dict(load_file(folder / LAYERS))
-        encoder[-1].load_state_dict(load_file(folder / HEAD))
+        read_weights(encoder, folder)
         calibration = Calibration(**json.loads((folder / CALIBRATION).read_text(encoding="utf-8")))
         return Reranker(encoder.float().eval(), calibration)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:

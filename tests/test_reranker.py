@@ -108,6 +108,18 @@ def test_a_run_that_was_killed_goes_on_with_the_same_losses(companies, tmp_path,
         train(companies, tmp_path / "killed.pt", Recipe(questions=2, passes=2, seed=1))
 
 
+def test_a_second_stage_goes_on_with_the_weights_and_the_next_pass(companies, tmp_path, monkeypatch):
+    monkeypatch.setattr(reranking, "EASY", 1)
+    both = batches(companies, Recipe(questions=2, passes=2))
+    second = batches(companies, Recipe(questions=2, start="begun"))
+    assert len(second) < len(both) and len(batches(companies, Recipe(questions=2, start="begun", steps=1))) == 1
+    begun = train(companies, tmp_path / "begun.pt", Recipe(questions=2))
+    reranking.save(begun, Calibration(), tmp_path / "begun")
+    again = train(companies, tmp_path / "again.pt", Recipe(questions=2, steps=1, learning_rate=0.0, head_rate=0.0, start=str(tmp_path / "begun")))
+    kept = begun[-1].state_dict()["linear.weight"].half().float()
+    assert torch.equal(again[-1].state_dict()["linear.weight"], kept) and again[-1].linear.weight.dtype == torch.float32
+
+
 def test_chances_leave_room_for_none():
     judge = Reranker(None, Calibration(score_weight=1.0, similarity_weight=10.0, bias=-5.0))
     sure, unsure = judge.chances([4.0, -4.0], [0.5, 0.5]), judge.chances([-4.0, -4.0], [0.5, 0.5])

@@ -34,11 +34,10 @@ from helpers.base_model.weights import save_checkpoint, write_digest
 from helpers.knowledge import PassageEmbeddings
 from helpers.models import load_embedder
 from helpers.paths import RERANKER, ROOT
-from helpers.reranker import CALIBRATION, HEAD, LAYERS, SEARCHED, Calibration, Reranker, new_cross_encoder
+from helpers.reranker import CALIBRATION, HEAD, LAYERS, SEARCHED, Calibration, Reranker, new_cross_encoder, read_weights
 
 CANDIDATES = 5
 POOL = 40
-HEAD_RATE = 2e-3
 WARM_UP = 100
 EASY = 600
 NONE_SHARE = 0.2
@@ -49,12 +48,24 @@ CHECKPOINT_EVERY = 200
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the weights: passes over the companies, questions a step, and the layers' learning rate."""
+    """Everything that decides the weights.
+
+    Args:
+        passes: how often the companies are gone through.
+        questions: how many a step asks.
+        learning_rate: of the layers.
+        head_rate: learning rate of the linear layer on top.
+        steps: most steps of a pass; 0 for every question.
+        start: folder of a reranker whose training goes on, with its second pass; empty for one from the beginning.
+    """
 
     seed: int = 0
     passes: int = 1
     questions: int = 16
     learning_rate: float = 1.2e-4
+    head_rate: float = 2e-3
+    steps: int = 0
+    start: str = ""
 
 
 class Choice(NamedTuple):
@@ -96,8 +107,8 @@ def batches(companies: list[Company], recipe: Recipe) -> list[list[Choice]]:
     Each pass shows other values.
     """
     rng = random.Random(recipe.seed)
-    found = []
-    for number in range(recipe.passes):
+    found, gone_through = [], 1 if recipe.start else 0
+    for number in range(gone_through, gone_through + recipe.passes):
         easy, hard = [], []
         for company in companies:
             named = replace(company, name=f"{company.name}-{number}") if number else company
@@ -106,6 +117,8 @@ def batches(companies: list[Company], recipe: Recipe) -> list[list[Choice]]:
             hard += choices_of(shown, rng)
         rng.shuffle(easy)
         rng.shuffle(hard)
+        if recipe.steps:
+            hard = hard[: recipe.steps * recipe.questions]
         first = 0 if number else EASY * recipe.questions
         found += [*_by_length(easy[:first], recipe.questions, rng), *_by_length(hard[min(first, len(easy)) :], recipe.questions, rng)]
     return found
@@ -138,8 +151,10 @@ def train(companies: list[Company], checkpoint: Path, recipe: Recipe = Recipe(),
     torch.manual_seed(recipe.seed)
     encoder = new_cross_encoder(attention="eager").to(device)
     encoder[0].auto_model.embeddings.requires_grad_(False)
+    if recipe.start:
+        read_weights(encoder, Path(recipe.start))
     layers, head = list(encoder[0].auto_model.encoder.parameters()), list(encoder[-1].parameters())
-    update = torch.optim.AdamW([{"params": layers, "lr": recipe.learning_rate}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.01)
+    update = torch.optim.AdamW([{"params": layers, "lr": recipe.learning_rate}, {"params": head, "lr": recipe.head_rate}], weight_decay=0.01)
     steps = batches(companies, recipe)
     pace = torch.optim.lr_scheduler.LambdaLR(update, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / len(steps)))
     done = 0

@@ -96,6 +96,7 @@ def inventing(report: Report) -> Outcome:
     for name, table in found.items():
         outcome.measure(f"says that it does not know, {name}", table)
     outcome.compare("says that it does not know, new facts minus before", found["new facts, after three passes"], found["before"])
+    outcome.compare("says that it does not know, known facts minus before", found["known facts, after three passes"], found["before"])
     outcome.compare("says that it does not know, new facts minus known facts", found["new facts, after three passes"], found["known facts, after three passes"])
     return outcome
 

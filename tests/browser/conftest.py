@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from notebook_page import ANSWERS, NotebookPage, Opener, Server, Viewport
+from notebook_page import ANSWERS, NotebookPage, Opener, Server
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from helpers.paths import ROOT
@@ -26,6 +26,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 LAUNCH = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 SERVER_STARTS = 120
 KERNELS = 2
+WIDTH, HEIGHT = 1280, 800
 
 expect.set_options(timeout=ANSWERS)
 
@@ -63,16 +64,16 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def open_notebook(browser: Browser, server: Server) -> Iterator[Opener]:
-    """Open a notebook by name in a page of its own, of the size ``viewport``.
+    """Open a notebook by name in a page of its own.
 
     A notebook that was open before keeps its kernel, so that imports and models are there, until
     others are used: a kernel holds half a gigabyte and more.
     """
     contexts = []
 
-    def opened(name: str, viewport: Viewport = (1280, 800)) -> NotebookPage:
+    def opened(name: str) -> NotebookPage:
         _make_room(server, f"{name}.ipynb")
-        context = browser.new_context(viewport={"width": viewport[0], "height": viewport[1]})
+        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
         contexts.append(context)
         return NotebookPage(context.new_page(), server.url(f"lab/tree/{name}.ipynb"))
 

@@ -94,6 +94,12 @@ class NotebookPage:
         page.goto(address, timeout=STARTS)
         page.wait_for_function(OPEN, timeout=STARTS)
 
+    def resize(self, viewport: Viewport) -> None:
+        """Give the window another size, and wait until JupyterLab fills it."""
+        width, height = viewport
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.wait_for_function("width => document.querySelector('#main').getBoundingClientRect().width === width", arg=width)
+
     def run(self, *texts: str) -> Locator:
         """Run the code cell that is each text, or the first that holds it, one after the other; return the output of the last.
 
@@ -135,7 +141,7 @@ class NotebookPage:
         return self.page.evaluate("() => (document.activeElement.textContent || document.activeElement.value).trim()")
 
 
-Opener = Callable[..., NotebookPage]
+Opener = Callable[[str], NotebookPage]
 
 
 def option(lab: Locator, group: str, label: str) -> Locator:

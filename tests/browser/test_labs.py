@@ -6,11 +6,12 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 
 import pytest
-from notebook_page import NotebookPage, Opener, Server, Viewport, expect_chosen, option
+from notebook_page import NotebookPage, Opener, Server, expect_chosen, option
 from playwright.sync_api import Locator, expect
 
 from helpers.decisions import BRANCHES, QUESTIONS, walk
@@ -145,7 +146,9 @@ def test_the_keyboard_alone_reaches_every_control(open_notebook: Opener) -> None
 
 
 def test_two_tools_answer_the_same_ticket_side_by_side(open_notebook: Opener) -> None:
-    lab = open_toggle(open_notebook("00_two_bots", (1920, 1080)))
+    notebook = open_notebook("00_two_bots")
+    notebook.resize(VIEWPORTS[1])
+    lab = open_toggle(notebook)
     lab.get_by_label("Beside it").select_option("RAG")
     cards = lab.locator(".fern-card")
     expect(cards).to_have_count(2)
@@ -167,10 +170,11 @@ def test_a_hostile_ticket_is_shown_as_text(open_notebook: Opener) -> None:
     expect_no_script_ran(notebook)
 
 
-@pytest.mark.parametrize("viewport", VIEWPORTS)
-def test_tools_and_verdict_are_seen_at_once(open_notebook: Opener, viewport: Viewport) -> None:
-    lab = open_toggle(open_notebook("00_two_bots", viewport))
-    for tool in ("prompt only", "base bot"):
+def test_tools_and_verdict_are_seen_at_once(open_notebook: Opener) -> None:
+    notebook = open_notebook("00_two_bots")
+    lab = open_toggle(notebook)
+    for viewport, tool in product(VIEWPORTS, ("prompt only", "base bot")):
+        notebook.resize(viewport)
         option(lab, "Tool", tool).click()
         expect_chosen(option(lab, "Tool", tool))
         lab.evaluate("lab => lab.scrollIntoView()")
@@ -430,19 +434,22 @@ LABS: dict[str, tuple[str, Callable[[NotebookPage], Locator], Callable[[Locator]
 }
 
 
-@pytest.mark.parametrize("viewport", VIEWPORTS)
 @pytest.mark.parametrize("name", LABS)
-def test_a_lab_fits_and_nothing_needs_sideways_scrolling(open_notebook: Opener, screenshots: Path, name: str, viewport: Viewport) -> None:
+def test_a_lab_fits_and_nothing_needs_sideways_scrolling(open_notebook: Opener, screenshots: Path, name: str) -> None:
     file, open_lab, fill = LABS[name]
-    notebook = open_notebook(file, viewport)
+    notebook = open_notebook(file)
     lab = open_lab(notebook)
-    picture = f"{name}_{viewport[0]}x{viewport[1]}"
-    notebook.page.screenshot(path=screenshots / f"{picture}_new.png")
-    assert notebook.misfits(lab) == []
+
+    def look(state: str) -> None:
+        for width, height in VIEWPORTS:
+            notebook.resize((width, height))
+            lab.evaluate("lab => lab.scrollIntoView()")
+            notebook.page.screenshot(path=screenshots / f"{name}_{width}x{height}_{state}.png")
+            assert notebook.misfits(lab) == []
+
+    look("new")
     fill(lab)
-    lab.evaluate("lab => lab.scrollIntoView()")
-    notebook.page.screenshot(path=screenshots / f"{picture}_used.png")
-    assert notebook.misfits(lab) == []
+    look("used")
     assert notebook.barriers(lab) == []
 
 
