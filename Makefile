@@ -44,6 +44,8 @@ $(INSTALLED): requirements.txt pyproject.toml
 	fi
 	@echo "Installing the packages in requirements.txt into $(VENV): some minutes the first time, not needed again ..."
 	@$(PYTHON) -m pip install --disable-pip-version-check --no-compile -r requirements.txt
+	@echo "Compiling them, on all processors at once ..."
+	@$(PYTHON) -m compileall -qq -j 0 $(VENV)/lib || true  # some packages hold examples in another Python's syntax
 	@echo "Installing the course's own package, helpers ..."
 	@$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@$(PYTHON) -m jupyter labextension disable "@jupyterlab/apputils-extension:announcements"  # no news pop-up in class
