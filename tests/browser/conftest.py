@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from notebook_page import ANSWERS, NotebookPage, Opener, Server
+from notebook_page import ANSWERS, VIEWPORTS, NotebookPage, Opener, Server
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from helpers.paths import ROOT
@@ -26,7 +26,6 @@ CHROMIUM = Path("/usr/bin/chromium")
 LAUNCH = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 SERVER_STARTS = 120
 KERNELS = 2
-WIDTH, HEIGHT = 1280, 800
 
 expect.set_options(timeout=ANSWERS)
 
@@ -73,7 +72,7 @@ def open_notebook(browser: Browser, server: Server) -> Iterator[Opener]:
 
     def opened(name: str) -> NotebookPage:
         _make_room(server, f"{name}.ipynb")
-        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
+        context = browser.new_context(viewport=VIEWPORTS[0])
         contexts.append(context)
         return NotebookPage(context.new_page(), server.url(f"lab/tree/{name}.ipynb"))
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 STARTS = 180_000
 ANSWERS = 90_000
+VIEWPORTS: tuple[ViewportSize, ...] = ({"width": 1280, "height": 800}, {"width": 1920, "height": 1080})
 
 OPEN = """() => {
   const panel = window.jupyterapp?.shell?.currentWidget;
@@ -64,9 +65,6 @@ MISFITS = """lab => {
 }"""
 
 
-Viewport = tuple[int, int]
-
-
 @dataclass(frozen=True)
 class Server:
     """A running JupyterLab: its address, its token, and the learner's folder of its kernels."""
@@ -94,11 +92,10 @@ class NotebookPage:
         page.goto(address, timeout=STARTS)
         page.wait_for_function(OPEN, timeout=STARTS)
 
-    def resize(self, viewport: Viewport) -> None:
+    def resize(self, viewport: ViewportSize) -> None:
         """Give the window another size, and wait until JupyterLab fills it."""
-        width, height = viewport
-        self.page.set_viewport_size({"width": width, "height": height})
-        self.page.wait_for_function("width => document.querySelector('#main').getBoundingClientRect().width === width", arg=width)
+        self.page.set_viewport_size(viewport)
+        self.page.wait_for_function("width => document.querySelector('#main').getBoundingClientRect().width === width", arg=viewport["width"])
 
     def run(self, *texts: str) -> Locator:
         """Run the code cell that is each text, or the first that holds it, one after the other; return the output of the last.

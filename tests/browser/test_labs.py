@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from notebook_page import NotebookPage, Opener, Server, expect_chosen, option
+from notebook_page import VIEWPORTS, NotebookPage, Opener, Server, expect_chosen, option
 from playwright.sync_api import Locator, expect
 
 from helpers.decisions import BRANCHES, QUESTIONS, walk
@@ -19,7 +19,6 @@ from helpers.exercises import NOTEBOOKS as EXERCISES
 from helpers.scenarios import ARM_NAMES, SCENARIOS, TICKETS, load_tickets, read_lines
 from helpers.toggle import FIRST
 
-VIEWPORTS = ((1280, 800), (1920, 1080))
 EVIL = '<script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
 DELIVERY = "Delivery times and the courier"
 # The figures are made up: with them the walk needs no adapter and no measurement.
@@ -441,10 +440,10 @@ def test_a_lab_fits_and_nothing_needs_sideways_scrolling(open_notebook: Opener, 
     lab = open_lab(notebook)
 
     def look(state: str) -> None:
-        for width, height in VIEWPORTS:
-            notebook.resize((width, height))
+        for viewport in VIEWPORTS:
+            notebook.resize(viewport)
             lab.evaluate("lab => lab.scrollIntoView()")
-            notebook.page.screenshot(path=screenshots / f"{name}_{width}x{height}_{state}.png")
+            notebook.page.screenshot(path=screenshots / f"{name}_{viewport['width']}x{viewport['height']}_{state}.png")
             assert notebook.misfits(lab) == []
 
     look("new")
