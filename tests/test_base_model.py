@@ -88,7 +88,7 @@ def test_where_the_search_is_sure_a_passage_answers_mostly_the_first(stream):
 
 
 def test_every_slot_is_known(companies):
-    used = {match.group(1) for c in companies for text in [s.text for s in c.sentences] + [s.title for s in c.sentences] + [q.text for q in c.questions] for match in SLOT.finditer(text)}
+    used = {match.group(1) for c in companies for text in [s.text for s in c.sentences] + [s.title for s in c.sentences] + [q.text for q in (*c.questions, *c.near_misses)] for match in SLOT.finditer(text)}
     rng = random.Random(0)
     assert len(used) > 15 and all(draw(kind, rng) for kind in used)
     for company in companies:

@@ -12,7 +12,7 @@ from helpers import reranker as reranker_module
 from helpers.base_model import companies as companies_module, reranking
 from helpers.base_model.companies import Company, is_held_out, parse
 from helpers.base_model.evaluate import load_suites
-from helpers.base_model.reranking import CANDIDATES, Choice, Recipe, batches, calibrate, choices_of, loss_of, train, with_odd_values
+from helpers.base_model.reranking import CANDIDATES, Choice, Recipe, batches, calibrate, choices_of, loss_of, near_misses_of, train, with_odd_values
 from helpers.bots import LEAST_SCORE
 from helpers.knowledge import HelpCenter
 from helpers.models import ModelError, load_embedder
@@ -25,7 +25,7 @@ from helpers.scoring import value_present
 def companies() -> list[Company]:
     texts = {
         "bakery": "# Opening hours\n- We open at seven.\n? When do you open?\n- On {weekday} we rest.\n? Are you there on {weekday}?\n! Do you deliver?\n- Bread costs {money}.\n? How much is a loaf?\n",
-        "gym": "# Membership\n- A month costs $20.\n? What is the price?\n- You can cancel any day.\n? How do I leave?\n- Towels are at the desk.\n? Is there a towel?\n",
+        "gym": "# Membership\n- A month costs $20.\n? What is the price?\n~ What does a week cost?\n- You can cancel any day.\n? How do I leave?\n- Towels are at the desk.\n? Is there a towel?\n",
     }
     found = [parse(text, f"{name}.txt") for name, text in texts.items()]
     for company in found:
@@ -47,6 +47,23 @@ def test_the_answer_is_taken_out_of_a_share(companies, monkeypatch):
     monkeypatch.setattr(reranking, "NONE_SHARE", 1.0)
     for choice in choices_of(companies[1], random.Random(0)):
         assert choice.answer is None and len(choice.candidates) == 2
+
+
+def test_a_near_miss_comes_with_the_sentence_that_tempts_and_none_is_right(companies):
+    (near,) = near_misses_of(companies[1], random.Random(0))
+    assert near.question == "What does a week cost?" and near.answer is None
+    assert "Membership:\nA month costs $20." in near.candidates and len(set(near.candidates)) == 3
+
+
+def test_a_share_of_near_misses_is_asked_when_the_recipe_says_so(companies, monkeypatch):
+    monkeypatch.setattr(reranking, "EASY", 0)
+    monkeypatch.setattr(reranking, "as_typed", lambda text, rng: text)
+
+    def near_misses(recipe: Recipe) -> int:
+        return sum(choice.question == "What does a week cost?" for batch in batches(companies, recipe) for choice in batch)
+
+    assert near_misses(Recipe()) == 0
+    assert near_misses(Recipe(near_misses=0.25)) == 1
 
 
 def test_odd_values_leave_the_words_around_them(companies):

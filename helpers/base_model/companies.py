@@ -39,6 +39,15 @@ class Question:
     meaning: int = NO_MEANING
 
 
+@dataclass(frozen=True)
+class NearMiss:
+    """A question that sounds as if the sentence ``tempting`` answered it, and nothing of the company does."""
+
+    text: str
+    article: int
+    tempting: int
+
+
 @dataclass
 class Company:
     """One organisation's sentences and the questions about them."""
@@ -46,6 +55,7 @@ class Company:
     name: str
     sentences: list[Sentence]
     questions: list[Question]
+    near_misses: list[NearMiss] = field(default_factory=list)
 
 
 def is_held_out(name: str) -> bool:
@@ -57,7 +67,7 @@ def load(folder: Path = FOLDER) -> list[Company]:
     """Parse every ``*.txt`` in ``folder``; see the README there for the format.
 
     Raises:
-        ValueError: a line that is none of ``company: # - ? !``, with its place.
+        ValueError: a line that is none of ``company: # - ? ~ !``, with its place.
     """
     return [parse(path.read_text(encoding="utf-8"), path.name) for path in sorted(folder.glob("*.txt"))]
 
@@ -74,21 +84,25 @@ def parse(text: str, name: str) -> Company:
             company.sentences.append(Sentence(title, rest, article))
         elif mark == "?":
             company.questions.append(Question(rest, article, len(company.sentences) - 1))
+        elif mark == "~":
+            company.near_misses.append(NearMiss(rest, article, len(company.sentences) - 1))
         elif mark == "!":
             company.questions.append(Question(rest, article, None))
         elif line.strip() and mark != "company:":
-            raise ValueError(f"{name}, line {number}: a line starts with '#', '-', '?' or '!', not {line[:30]!r}")
+            raise ValueError(f"{name}, line {number}: a line starts with '#', '-', '?', '~' or '!', not {line[:30]!r}")
     return company
 
 
 class Texts(NamedTuple):
-    """A company's sentences in their context and alone, and its questions, in the order of the company."""
+    """A company's sentences in their context and alone, its questions and near misses, in the order of the company."""
 
     in_context: list[str]
     alone: list[str]
     questions: list[str]
+    near_misses: list[str]
 
     def all(self) -> list[str]:
+        """Return the texts that have a meaning and a ranking; a near miss takes those of the sentence that tempts."""
         return [*self.in_context, *self.alone, *self.questions]
 
 
@@ -158,4 +172,5 @@ def texts_of(company: Company) -> Texts:
     values: dict[int, dict[str, str]] = {}
     alone = [fill(s.text, values.setdefault(s.article, {}), rng) for s in company.sentences]
     placed = [in_context(s.title, s.heading, text) for s, text in zip(company.sentences, alone, strict=True)]
-    return Texts(placed, alone, [fill(q.text, values.setdefault(q.article, {}), rng) for q in company.questions])
+    questions = [fill(q.text, values.setdefault(q.article, {}), rng) for q in company.questions]
+    return Texts(placed, alone, questions, [fill(near.text, values.setdefault(near.article, {}), rng) for near in company.near_misses])

@@ -56,6 +56,7 @@ class Recipe:
         learning_rate: of the layers.
         head_rate: learning rate of the linear layer on top.
         steps: most steps of a pass; 0 for every question.
+        near_misses: share of near misses among a pass's questions, as far as there are so many.
         start: folder of a reranker whose training goes on, with its second pass; empty for one from the beginning.
     """
 
@@ -65,6 +66,7 @@ class Recipe:
     learning_rate: float = 1.2e-4
     head_rate: float = 2e-3
     steps: int = 0
+    near_misses: float = 0.0
     start: str = ""
 
 
@@ -94,11 +96,32 @@ def choices_of(company: Company, rng: random.Random, easy: bool = False) -> list
             continue
         others = [n for n in (rng.sample(range(size), min(size, CANDIDATES + 1)) if easy else question.ranking) if n != question.answer]
         answered = question.answer is not None and rng.random() > NONE_SHARE
-        shown = ([question.answer] if answered else []) + others[: CANDIDATES - 2]
-        shown += rng.sample(others[CANDIDATES - 2 :], min(CANDIDATES - len(shown), len(others[CANDIDATES - 2 :])))
-        rng.shuffle(shown)
+        shown = _candidates([question.answer] if answered else [], others, rng)
         found.append(Choice(as_typed(text, rng), [texts.in_context[n] for n in shown], shown.index(question.answer) if answered else None))
     return found
+
+
+def near_misses_of(company: Company, rng: random.Random) -> list[Choice]:
+    """Return the near misses of ``company``, each with the sentence that tempts and others that the retriever brings for it."""
+    texts, sentences = texts_of(company), range(len(company.sentences))
+    rankings: dict[int | None, list[list[int]]] = {}
+    for question in company.questions:
+        rankings.setdefault(question.answer, []).append(question.ranking)
+    found = []
+    for near, text in zip(company.near_misses, texts.near_misses, strict=True):
+        others = rng.choice(rankings.get(near.tempting) or [rng.sample(sentences, len(sentences))])
+        shown = _candidates([near.tempting], [n for n in others if n != near.tempting], rng)
+        found.append(Choice(as_typed(text, rng), [texts.in_context[n] for n in shown], None))
+    return found
+
+
+def _candidates(first: list[int], others: list[int], rng: random.Random) -> list[int]:
+    """Return ``first``, the best of ``others`` and some of the rest, shuffled."""
+    shown = first + others[: CANDIDATES - 2]
+    rest = others[CANDIDATES - 2 :]
+    shown += rng.sample(rest, min(CANDIDATES - len(shown), len(rest)))
+    rng.shuffle(shown)
+    return shown
 
 
 def batches(companies: list[Company], recipe: Recipe) -> list[list[Choice]]:
@@ -109,16 +132,21 @@ def batches(companies: list[Company], recipe: Recipe) -> list[list[Choice]]:
     rng = random.Random(recipe.seed)
     found, gone_through = [], 1 if recipe.start else 0
     for number in range(gone_through, gone_through + recipe.passes):
-        easy, hard = [], []
+        easy, hard, near = [], [], []
         for company in companies:
             named = replace(company, name=f"{company.name}-{number}") if number else company
             shown = with_odd_values(named, rng) if rng.random() < ODD_COMPANIES else named
             easy += [] if number else choices_of(shown, rng, easy=True)
             hard += choices_of(shown, rng)
+            near += near_misses_of(shown, rng) if recipe.near_misses else []
         rng.shuffle(easy)
         rng.shuffle(hard)
         if recipe.steps:
             hard = hard[: recipe.steps * recipe.questions]
+        if near:
+            tempted = rng.sample(near, min(len(near), int(recipe.near_misses * len(hard))))
+            hard = [*hard[len(tempted) :], *tempted]
+            rng.shuffle(hard)
         first = 0 if number else EASY * recipe.questions
         found += [*_by_length(easy[:first], recipe.questions, rng), *_by_length(hard[min(first, len(easy)) :], recipe.questions, rng)]
     return found
@@ -158,7 +186,7 @@ def train(companies: list[Company], checkpoint: Path, recipe: Recipe = Recipe(),
     steps = batches(companies, recipe)
     pace = torch.optim.lr_scheduler.LambdaLR(update, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / len(steps)))
     done = 0
-    begun_with = {**asdict(recipe), "companies": key_of([text for company in companies for text in texts_of(company).all()])}
+    begun_with = {**asdict(recipe), "companies": key_of([text for company in companies for text in (*texts_of(company).all(), *texts_of(company).near_misses)])}
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         if state["begun_with"] != begun_with:

@@ -132,7 +132,8 @@ def rank(companies: list[Company], cache: Path = RANKINGS) -> None:
 
 @torch.no_grad()
 def _ranking(encoder: SentenceTransformer, company: Company) -> np.ndarray:
-    every_question = Pairs(*companies_module.texts_of(company), answers=[])
+    texts = companies_module.texts_of(company)
+    every_question = Pairs(texts.in_context, texts.alone, texts.questions, answers=[])
     return likeness(encoder, every_question).argsort(1, descending=True)[:, :RANKED].numpy().astype(np.int16)
 
 
