@@ -246,6 +246,18 @@ def test_new_companies_come_last_and_as_the_retriever_brings_them(companies):
     assert missed and not any(q.text.lower() in asked for q in missed if "{" not in q.text)
 
 
+def test_a_near_miss_is_read_as_not_knowing():
+    """As in use: the tempting sentence is shown, alone or with another one, the search is not sure, and nothing answers."""
+    inn = parse("# Inn\n- A single room is $40.\n? how much is a single\n~ what is the suite\n- Breakfast is at eight.\n? when is breakfast\n", "inn.txt")
+    for question in inn.questions:
+        question.ranking = [question.answer, 1 - question.answer]
+    stream = Stream([inn], PROSE, unanswered=Unanswered(as_in_use=50_000), near_misses=1.0)
+    found = [stream._read_company(random.Random(number), 2, 0.0, in_use=True) for number in range(300)]
+    assert all(e.prompt.startswith(UNSURE) and "A single room is $40." in e.prompt and e.answer == UNKNOWN and not e.gold for e in found)
+    assert 100 < sum("Breakfast" in e.prompt for e in found) < 200
+    assert any(stream._read_company(random.Random(number), 2, 0.0).gold for number in range(20))
+
+
 def batches_of(stream, tokenizer) -> Batches:
     return Batches(stream, tokenizer, RECIPE.batch, RECIPE.rest_share, RECIPE.seed)
 

@@ -29,6 +29,8 @@ SAME_QUESTION = 0.75
 NOTHING_FOUND_SHARE = 0.35
 ODD_SHARE = 0.2
 MISSES_KEPT = 0.35
+TEMPTING_ALONE = 0.5
+TEMPTING_FIRST = 0.8
 # By where the embedder alone puts the answer: the shares of (how many are shown, the place of the answer or 0, sure).
 # Sure and wrong, which happens for 1 to 3 % of the questions that have an answer, is left out: the reader shall trust a search that is sure.
 SHOWN_AFTER_RERANKING = {
@@ -104,6 +106,7 @@ class Stream:
     ``new`` companies come only from ``unanswered.as_in_use`` on. Questions that the
     model knows by heart do not teach it how far to trust the order in which
     passages arrive; questions that it has never seen do.
+    From there on a share ``near_misses`` of the readings about companies has no answer and a sentence that looks like one.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Stream:
         new: list[Company] | None = None,
         pace: int = 1,
         reranked: float = 0.0,
+        near_misses: float = 0.0,
     ) -> None:
         self.companies = [c for c in companies if c.questions]
         self.new = [c for c in new or () if c.questions]
@@ -125,6 +129,7 @@ class Stream:
         self.unanswered = unanswered
         self.pace = pace
         self.reranked = reranked
+        self.near_misses = near_misses
         self.vocabulary = sorted({w for s in prose for w in CONTENT_WORD.findall(s) if w.islower()})
         self.facts = [f for f in all_wordings() if f.first]
         self.messages = messages if messages is not None else _messages(PRETRAINING / "messages")
@@ -189,6 +194,8 @@ class Stream:
         the retriever puts it, and a question that it misses is not asked.
         """
         company = rng.choice(self.new if in_use and self.new and rng.random() < NEW_SHARE else self.companies)
+        if in_use and self.near_misses and company.near_misses and rng.random() < self.near_misses:
+            return self._near_miss(company, rng)
         reranked = in_use and rng.random() < self.reranked
         asked_about = [q for q in company.questions if q.answer in q.ranking[:most]] if in_use and not reranked else company.questions
         question = rng.choice(asked_about or company.questions)
@@ -214,6 +221,18 @@ class Stream:
             asked, passages = self._replace_words(asked, passages, gold, rng)
             row = NO_MEANING
         return self._reading(asked, passages, gold, rng, row, sure)
+
+    def _near_miss(self, company: Company, rng: random.Random) -> Example:
+        """A question that nothing answers, with the sentence that tempts: alone, or with another that the retriever brings beside it."""
+        near = rng.choice(company.near_misses)
+        beside = [n for q in company.questions if q.answer == near.tempting for n in q.ranking if n != near.tempting]
+        chosen = [near.tempting, *beside[:1]] if rng.random() < TEMPTING_FIRST else [*beside[:1], near.tempting]
+        if rng.random() < TEMPTING_ALONE:
+            chosen = [near.tempting]
+        written = companies_module.writer(rng)
+        sentences = [company.sentences[number] for number in chosen]
+        passages = [Shown(written(s.heading or s.title, s.article), written(s.text, s.article), s.meaning) for s in sentences]
+        return self._reading(written(near.text, near.article), passages, None, rng, sure=False)
 
     def _read_two(self, rng: random.Random, most: int) -> Example:
         company = rng.choice(self.companies)
@@ -502,7 +521,7 @@ def _styles(path: Path) -> list[tuple[str, str, str]]:
     return [tuple(part.strip() for part in row) for row in rows]
 
 
-def load(prose: list[str], meanings: Meanings, seed: int = 0, unanswered: Unanswered = Unanswered(), pace: int = 1, reranked: float = 0.0) -> tuple[Stream, Stream]:
+def load(prose: list[str], meanings: Meanings, seed: int = 0, unanswered: Unanswered = Unanswered(), pace: int = 1, reranked: float = 0.0, near_misses: float = 0.0) -> tuple[Stream, Stream]:
     """Return the training stream, and the one of the held-out companies and messages (one in twelve, by name or text)."""
     (companies, new), messages = companies_module.load_with_headings(), _messages(PRETRAINING / "messages")
     companies_module.give_meanings([*companies, *new], meanings)
@@ -510,4 +529,4 @@ def load(prose: list[str], meanings: Meanings, seed: int = 0, unanswered: Unansw
     shared, apart = ([c for c in companies if is_held_out(c.name) is held_out] for held_out in (False, True))
     new = [c for c in new if not is_held_out(c.name)]
     known, unknown = ([m for m in messages if is_held_out(m[1]) is held_out] for held_out in (False, True))
-    return Stream(shared, prose, seed, meanings, known, unanswered, new, pace, reranked), Stream(apart, prose, seed + 1, meanings, unknown, unanswered)
+    return Stream(shared, prose, seed, meanings, known, unanswered, new, pace, reranked, near_misses), Stream(apart, prose, seed + 1, meanings, unknown, unanswered)
