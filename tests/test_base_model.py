@@ -44,7 +44,7 @@ def ranked(companies):
 
 @pytest.fixture(scope="module")
 def companies():
-    loaded = [*companies_module.load(), *companies_module.load(companies_module.NEW)]
+    loaded = companies_module.load()
     for company in loaded:
         companies_module.give_headings(company)
     return ranked(loaded)
@@ -62,7 +62,7 @@ def tokenizer(companies):
 
 
 def test_every_company_can_be_read_and_asked(companies):
-    files = [path.stem for folder in (companies_module.FOLDER, companies_module.NEW) for path in folder.glob("*.txt")]
+    files = [path.stem for folder in companies_module.FOLDERS for path in folder.glob("*.txt")]
     assert len(companies) == len(files) == len(set(files)) >= 50
     for company in companies:
         assert len(company.sentences) >= 20, company.name

@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from helpers.base_model import companies as companies_module
+from helpers.base_model.conversations import QUESTIONS_A_COMPANY
 from helpers.bots import ESCALATION
 from helpers.experiments import hands_over, has_passages, is_open, without_passages, without_rehearsal
 from helpers.knowledge import HelpCenter
@@ -113,7 +115,9 @@ def test_each_question_that_no_page_answers_is_asked_with_passages():
 
 def test_the_rehearsal_asks_other_companies_in_our_voice():
     rehearsal = load_conversations()[len(without_rehearsal(load_conversations())) :]
-    assert 100 <= len(rehearsal) <= 200
+    companies = companies_module.load((companies_module.REHEARSED,))
+    assert len(companies) >= 100 and len(rehearsal) == QUESTIONS_A_COMPANY * len(companies)
+    assert not {company.name for company in companies} & {company.name for company in companies_module.load()}, "what the base model trains on is not rehearsed"
     replies = [assistant["content"] for _, assistant in rehearsal]
     assert [reply for reply in replies if not voice_right(reply)] == []
     assert not any(ESCALATION.search(reply) for reply in replies)

@@ -78,7 +78,7 @@ def training_texts(source: str) -> list[str]:
 
 
 def all_companies() -> list[companies_module.Company]:
-    return [*companies_module.load(), *companies_module.load(companies_module.NEW)]
+    return companies_module.load((*companies_module.FOLDERS, companies_module.REHEARSED))
 
 
 def test_the_guard_sees_a_copy():

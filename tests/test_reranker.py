@@ -66,6 +66,13 @@ def test_a_share_of_near_misses_is_asked_when_the_recipe_says_so(companies, monk
     assert near_misses(Recipe(near_misses=0.25)) == 1
 
 
+def test_the_questions_of_new_companies_go_before_the_others(companies, monkeypatch):
+    monkeypatch.setattr(reranking, "as_typed", lambda text, rng: text)
+    bakery, gym = companies
+    (batch,) = batches([bakery], Recipe(questions=3, steps=1, start="an earlier one"), [gym])
+    assert {choice.question for choice in batch} == {question.text for question in gym.questions}
+
+
 def test_odd_values_leave_the_words_around_them(companies):
     odd = {with_odd_values(companies[0], random.Random(seed)).sentences[2].text for seed in range(20)}
     assert "Bread costs {money}." in odd and len(odd) > 3 and all(text.startswith("Bread costs {") for text in odd)

@@ -1,7 +1,7 @@
 """The invented help centres that the base model learns to read from."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +12,8 @@ from helpers.base_model.slots import fill, invented_name
 from helpers.knowledge import in_context
 from helpers.paths import PRETRAINING
 
-FOLDER = PRETRAINING / "companies"
-NEW = PRETRAINING / "new_companies"
+FOLDERS = tuple(PRETRAINING / name for name in ("companies", "new_companies", "more_companies"))
+REHEARSED = PRETRAINING / "rehearsed_companies"
 LONGEST_HEADING = 8
 
 
@@ -63,13 +63,13 @@ def is_held_out(name: str) -> bool:
     return crc32(name.encode()) % 12 == 5
 
 
-def load(folder: Path = FOLDER) -> list[Company]:
-    """Parse every ``*.txt`` in ``folder``; see the README there for the format.
+def load(folders: Sequence[Path] = FOLDERS) -> list[Company]:
+    """Parse every ``*.txt`` in ``folders``, in the order of their names; see the README there for the format.
 
     Raises:
         ValueError: a line that is none of ``company: # - ? ~ !``, with its place.
     """
-    return [parse(path.read_text(encoding="utf-8"), path.name) for path in sorted(folder.glob("*.txt"))]
+    return [parse(path.read_text(encoding="utf-8"), path.name) for folder in folders for path in sorted(folder.glob("*.txt"))]
 
 
 def parse(text: str, name: str) -> Company:
@@ -136,12 +136,12 @@ def _as_heading(question: str, rng: random.Random) -> str:
     return (question[0].upper() + question[1:]).rstrip("?.! ") + rng.choice(("?", ""))
 
 
-def load_with_headings() -> tuple[list[Company], list[Company]]:
-    """Parse all companies, those of ``FOLDER`` and the new ones, and put their sentences under headings."""
-    first, new = load(), load(NEW)
-    for company in (*first, *new):
+def load_with_headings(met: int = 1) -> tuple[list[Company], list[Company]]:
+    """Parse all companies, those of the first ``met`` folders and the others, and put their sentences under headings."""
+    known, new = load(FOLDERS[:met]), load(FOLDERS[met:])
+    for company in (*known, *new):
         give_headings(company)
-    return first, new
+    return known, new
 
 
 def writer(rng: random.Random) -> Callable[[str, int], str]:

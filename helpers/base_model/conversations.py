@@ -6,10 +6,11 @@ centre is ever seen in training. Half the conversations carry retrieved passages
 Where these answer, the value is half the time one of neither edition: an adapter that learned to
 answer from memory in spite of the passage would be wrong there.
 
-Behind them stands the rehearsal: questions about other companies, from the texts that
-the base model learned to read with, answered in our voice. What a network is not asked any
-more while it learns something new, it forgets (Robins 1995, "Catastrophic forgetting,
-rehearsal and pseudorehearsal", Connection Science 7); here that would be reading.
+Behind them stands the rehearsal: questions about other companies, answered in our voice. What
+a network is not asked any more while it learns something new, it forgets (Robins 1995,
+"Catastrophic forgetting, rehearsal and pseudorehearsal", Connection Science 7); here that would
+be reading. The base model never met these companies: a text that it knows it can answer by
+heart, and then reading is not rehearsed.
 """
 
 import json
@@ -17,7 +18,7 @@ import random
 import re
 
 from helpers.base_model import companies as companies_module, retrieval
-from helpers.base_model.companies import Company, Question, is_held_out
+from helpers.base_model.companies import Company, Question
 from helpers.base_model.slots import value_like
 from helpers.base_model.stream import as_reranked, draw_sure
 from helpers.bots import LEAST_SCORE, PASSAGES, is_sure
@@ -29,8 +30,7 @@ from helpers.scenarios import Fact, load_facts, read_lines
 from helpers.scoring import value_present, voice_right
 
 FOLDER = DATA / "conversations"
-REHEARSED_COMPANIES = 40
-QUESTIONS_A_COMPANY = 4
+QUESTIONS_A_COMPANY = 3
 UNANSWERED = 0.15
 RERANKED = 0.5
 OPENINGS = ("Happy to help with that.", "Happy to help with that.", "Happy to help with that.", "Let's sort this out together.")
@@ -99,10 +99,10 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
     retriever's first two, which teach to choose. A question whose answer is not shown is not asked.
     Questions that sound like one for a person are left out: these readings teach nothing about handing over.
     """
-    first, new = companies_module.load_with_headings()
-    retrieval.rank([*first, *new])
-    trained = [company for company in first if not is_held_out(company.name)]
-    companies = trained[:: len(trained) // REHEARSED_COMPANIES][:REHEARSED_COMPANIES]
+    companies = companies_module.load((companies_module.REHEARSED,))
+    for company in companies:
+        companies_module.give_headings(company)
+    retrieval.rank_unseen(companies)
     conversations = []
     for company in companies:
         rng = random.Random(f"{seed}-{company.name}")

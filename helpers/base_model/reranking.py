@@ -13,7 +13,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +57,7 @@ class Recipe:
         head_rate: learning rate of the linear layer on top.
         steps: most steps of a pass; 0 for every question.
         near_misses: share of near misses among a pass's questions, as far as there are so many.
+        met: how many folders of companies earlier passes have met; of the others every question is asked, as far as ``steps`` allow.
         start: folder of a reranker whose training goes on, with its second pass; empty for one from the beginning.
     """
 
@@ -67,6 +68,7 @@ class Recipe:
     head_rate: float = 2e-3
     steps: int = 0
     near_misses: float = 0.0
+    met: int = len(companies_module.FOLDERS)
     start: str = ""
 
 
@@ -124,28 +126,27 @@ def _candidates(first: list[int], others: list[int], rng: random.Random) -> list
     return shown
 
 
-def batches(companies: list[Company], recipe: Recipe) -> list[list[Choice]]:
-    """Return the batches of all passes over ``companies``: the easy ones first, each of choices of similar length.
+def batches(companies: list[Company], recipe: Recipe, new: Sequence[Company] = ()) -> list[list[Choice]]:
+    """Return the batches of all passes over ``companies`` and ``new`` ones: the easy ones first, each of choices of similar length.
 
-    Each pass shows other values.
+    Each pass shows other values. Where a pass has no room for all, the new companies' questions go before.
     """
     rng = random.Random(recipe.seed)
     found, gone_through = [], 1 if recipe.start else 0
     for number in range(gone_through, gone_through + recipe.passes):
-        easy, hard, near = [], [], []
-        for company in companies:
+        easy, hard, fresh, near = [], [], [], []
+        for company in (*companies, *new):
             named = replace(company, name=f"{company.name}-{number}") if number else company
             shown = with_odd_values(named, rng) if rng.random() < ODD_COMPANIES else named
             easy += [] if number else choices_of(shown, rng, easy=True)
-            hard += choices_of(shown, rng)
+            (fresh if company in new else hard).extend(choices_of(shown, rng))
             near += near_misses_of(shown, rng) if recipe.near_misses else []
         rng.shuffle(easy)
         rng.shuffle(hard)
-        if recipe.steps:
-            hard = hard[: recipe.steps * recipe.questions]
-        if near:
-            tempted = rng.sample(near, min(len(near), int(recipe.near_misses * len(hard))))
-            hard = [*hard[len(tempted) :], *tempted]
+        hard = [*fresh, *hard][: recipe.steps * recipe.questions or None]
+        tempted = rng.sample(near, min(len(near), int(recipe.near_misses * len(hard))))
+        if fresh or tempted:
+            hard = [*hard[: len(hard) - len(tempted)], *tempted]
             rng.shuffle(hard)
         first = 0 if number else EASY * recipe.questions
         found += [*_by_length(easy[:first], recipe.questions, rng), *_by_length(hard[min(first, len(easy)) :], recipe.questions, rng)]
@@ -174,8 +175,8 @@ def loss_of(encoder: CrossEncoder, batch: list[Choice]) -> torch.Tensor:
     return functional.cross_entropy(logits, right)
 
 
-def train(companies: list[Company], checkpoint: Path, recipe: Recipe = Recipe(), device: str = "cpu") -> CrossEncoder:
-    """Return the cross-encoder, trained on ``companies``; goes on from ``checkpoint`` if it exists."""
+def train(companies: list[Company], checkpoint: Path, recipe: Recipe = Recipe(), device: str = "cpu", new: Sequence[Company] = ()) -> CrossEncoder:
+    """Return the cross-encoder, trained on ``companies`` and ``new`` ones; goes on from ``checkpoint`` if it exists."""
     torch.manual_seed(recipe.seed)
     encoder = new_cross_encoder(attention="eager").to(device)
     encoder[0].auto_model.embeddings.requires_grad_(False)
@@ -183,10 +184,10 @@ def train(companies: list[Company], checkpoint: Path, recipe: Recipe = Recipe(),
         read_weights(encoder, Path(recipe.start))
     layers, head = list(encoder[0].auto_model.encoder.parameters()), list(encoder[-1].parameters())
     update = torch.optim.AdamW([{"params": layers, "lr": recipe.learning_rate}, {"params": head, "lr": recipe.head_rate}], weight_decay=0.01)
-    steps = batches(companies, recipe)
+    steps = batches(companies, recipe, new)
     pace = torch.optim.lr_scheduler.LambdaLR(update, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / len(steps)))
     done = 0
-    begun_with = {**asdict(recipe), "companies": key_of([text for company in companies for text in (*texts_of(company).all(), *texts_of(company).near_misses)])}
+    begun_with = {**asdict(recipe), "companies": key_of([text for company in (*companies, *new) for text in (*texts_of(company).all(), *texts_of(company).near_misses)])}
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         if state["begun_with"] != begun_with:
@@ -273,11 +274,11 @@ def main() -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     options = parser.parse_args()
     recipe = Recipe(**{name: getattr(options, name) for name in asdict(Recipe())})
-    first, new = companies_module.load_with_headings()
-    companies = [*first, *new]
-    retrieval.rank(companies)
-    encoder = train([company for company in companies if not is_held_out(company.name)], options.checkpoint, recipe, options.device).cpu()
-    calibration = calibrate(encoder, [company for company in companies if is_held_out(company.name)])
+    known, new = companies_module.load_with_headings(recipe.met)
+    retrieval.rank([*known, *new])
+    trained, unseen = ([[c for c in part if is_held_out(c.name) is held_out] for part in (known, new)] for held_out in (False, True))
+    encoder = train(trained[0], options.checkpoint, recipe, options.device, trained[1]).cpu()
+    calibration = calibrate(encoder, [*unseen[0], *unseen[1]])
     print(calibration)
     save(encoder, calibration, options.target)
 

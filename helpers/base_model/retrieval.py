@@ -23,7 +23,7 @@ from helpers.base_model import companies as companies_module
 from helpers.base_model.companies import Company, is_held_out
 from helpers.base_model.meaning import key_of
 from helpers.base_model.weights import write_digest
-from helpers.models import embedder_folder, published_embedder
+from helpers.models import embedder_folder, load_embedder, published_embedder
 from helpers.paths import RETRIEVAL_ADAPTER, ROOT
 
 PASSES = 2
@@ -127,6 +127,13 @@ def rank(companies: list[Company], cache: Path = RANKINGS) -> None:
         part.replace(cache)
     for company in companies:
         for question, row in zip(company.questions, rankings[keys[company.name]], strict=True):
+            question.ranking = row.tolist()
+
+
+def rank_unseen(companies: list[Company]) -> None:
+    """Give each question the sentences that the course's embedder brings, best first, for companies that its adapter never saw."""
+    for company in companies:
+        for question, row in zip(company.questions, _ranking(load_embedder()._client, company), strict=True):
             question.ranking = row.tolist()
 
 

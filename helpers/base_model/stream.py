@@ -521,9 +521,14 @@ def _styles(path: Path) -> list[tuple[str, str, str]]:
     return [tuple(part.strip() for part in row) for row in rows]
 
 
-def load(prose: list[str], meanings: Meanings, seed: int = 0, unanswered: Unanswered = Unanswered(), pace: int = 1, reranked: float = 0.0, near_misses: float = 0.0) -> tuple[Stream, Stream]:
-    """Return the training stream, and the one of the held-out companies and messages (one in twelve, by name or text)."""
-    (companies, new), messages = companies_module.load_with_headings(), _messages(PRETRAINING / "messages")
+def load(
+    prose: list[str], meanings: Meanings, seed: int = 0, unanswered: Unanswered = Unanswered(), pace: int = 1, reranked: float = 0.0, near_misses: float = 0.0, met: int = 1
+) -> tuple[Stream, Stream]:
+    """Return the training stream, and the one of the held-out companies and messages (one in twelve, by name or text).
+
+    The companies of the first ``met`` folders come from the beginning, the others as in use.
+    """
+    (companies, new), messages = companies_module.load_with_headings(met), _messages(PRETRAINING / "messages")
     companies_module.give_meanings([*companies, *new], meanings)
     retrieval.rank([*companies, *new])
     shared, apart = ([c for c in companies if is_held_out(c.name) is held_out] for held_out in (False, True))

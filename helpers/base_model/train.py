@@ -37,9 +37,11 @@ class Recipe:
     ``start`` names a folder with an earlier model (weights and tokenizer) to go on from;
     empty, the model starts from nothing. An earlier model skips the easy examples of the
     beginning. Over the last ``in_use_share`` of the tokens readings are as in use: mostly
-    about companies not met before, and a share of ``unanswered_in_use`` lacks its answer, before that ``unanswered``;
-    a share of ``reranked`` shows what the reranker leaves, and a share of ``near_misses`` a sentence that only looks like an answer. Large batches need a longer easy beginning: it lasts
-    ``pace`` times as many examples.
+    about companies not met before (the first ``met`` folders hold those that are known), and a
+    share of ``unanswered_in_use`` lacks its answer, before that ``unanswered``; a share of
+    ``reranked`` shows what the reranker leaves, and a share of ``near_misses`` a sentence that
+    only looks like an answer. Large batches need a longer easy beginning: it lasts ``pace``
+    times as many examples.
     """
 
     seed: int = 0
@@ -57,6 +59,7 @@ class Recipe:
     in_use_share: float = 0.35
     reranked: float = 0.0
     near_misses: float = 0.0
+    met: int = 1
     optimizer: str = "muon"
     learning_rate: float = 1.2e-3
     warmup_steps: int = 100
@@ -194,7 +197,7 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
     first = recipe.pace * stream_module.EARLY if recipe.start else 0
     as_in_use = first + int(recipe.million_tokens * 1e6 * (1 - recipe.in_use_share) / TOKENS_AN_EXAMPLE)
     unanswered = stream_module.Unanswered(recipe.unanswered, recipe.unanswered_in_use, as_in_use)
-    stream, held_out = stream_module.load(prose, meanings, recipe.seed, unanswered, recipe.pace, recipe.reranked, recipe.near_misses)
+    stream, held_out = stream_module.load(prose, meanings, recipe.seed, unanswered, recipe.pace, recipe.reranked, recipe.near_misses, recipe.met)
     if recipe.start:
         tokenizer_module.save(PreTrainedTokenizerFast.from_pretrained(recipe.start), folder)
     if not (folder / "tokenizer.json").exists():

@@ -56,7 +56,7 @@ def growing(report: Report) -> Outcome:
 def invented_facts(count: int, seed: int = 0) -> list[Conversation]:
     """Return ``count`` questions with their answers, of invented companies: nothing that anybody could know."""
     rng, facts, asked = random.Random(seed), [], Counter()
-    shops = companies.load()
+    shops = companies.load(companies.FOLDERS[:1])
     while len(facts) < count:
         company = rng.choice(shops)
         question = rng.choice([q for q in company.questions if q.answer is not None])
@@ -96,7 +96,7 @@ def _articles(answering: Sequence[str], size: int) -> dict[str, Article]:
 def _others(seed: int = 0) -> Iterator[Article]:
     """Yield articles of the invented companies, again and again with other values."""
     rng, number = random.Random(seed), 0
-    shops = companies.load()
+    shops = companies.load(companies.FOLDERS[:1])
     for company in shops:
         companies.give_headings(company)
     while True:
