@@ -76,7 +76,8 @@ class TimeMachine(Quiet, widgets.VBox):
         unfold = "With the keyboard: Space opens the list"
         self.ticket = widgets.Dropdown(options=asked, description="Ticket", tooltip=unfold, layout=WIDE, style=LABELLED)
         self.article = widgets.Dropdown(description="Article", tooltip=unfold, layout=WIDE, style=LABELLED)
-        self.text = widgets.Textarea(description="Text", continuous_update=False, tooltip="The article, in Markdown", rows=12, layout=WIDE, style=LABELLED)
+        # Sent as it is typed: a click on Sync is delivered in another thread and must not overtake it.
+        self.text = widgets.Textarea(description="Text", tooltip="The article, in Markdown", rows=12, layout=WIDE, style=LABELLED)
         self.sync = widgets.Button(description="Sync", button_style="primary", tooltip="Save this article and bring the index up to date")
         self.withdraw = widgets.Button(description="Withdraw", tooltip="Delete this article from your copy, and sync")
         self.undo = widgets.Button(description="Undo", tooltip="Take back the last change")
@@ -171,7 +172,7 @@ class TimeMachine(Quiet, widgets.VBox):
     def _change(self, files: Mapping[str, str | None], opened: str | None = None, undoing: bool = False) -> bool:
         """Write or delete articles, sync, and ask before and after; on any error before the sync is done, all articles are as they were."""
         # The buttons stay enabled: one that is switched off loses the keyboard.
-        self._busy, chosen = True, self.article.value
+        self._busy, chosen, shown = True, self.article.value, self.text.value
         try:
             self.help_center.sync()
             self._show(self.before, "Before")
@@ -182,6 +183,8 @@ class TimeMachine(Quiet, widgets.VBox):
             elif dict(files) != old:
                 self._undo_steps.append(old)
             self._drafts = {name: text for name, text in self._drafts.items() if name not in files}
+            if self.text.value != shown:  # typed while the bots answered
+                self._drafts[self._opened] = self.text.value
             self._offer_articles(opened if opened and self.article.value == chosen else self.article.value)
             self._say_report(report)
             self._show(self.after, "After")

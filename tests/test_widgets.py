@@ -535,6 +535,23 @@ def test_clicks_while_it_works_do_not_nest(source: HelpCenter) -> None:
 
 
 @pytest.mark.parametrize("answer", [1, 2], ids=["before", "after"])
+def test_what_is_typed_while_the_bots_answer_stays(source: HelpCenter, answer: int) -> None:
+    class Watched(FakeBot):
+        def ask(self, question: str):
+            if len(self.asked) + 1 == answer:
+                machine.text.value = NEW.replace("five", "seven")
+            return super().ask(question)
+
+    bot = Watched()
+    machine = TimeMachine(source, [WARRANTY], {"RAG": lambda help_center: bot})
+    machine.text.value = NEW
+    machine.sync.click()
+    assert "five" in machine.help_center.articles["warranty"].text and "seven" in machine.text.value
+    machine.sync.click()
+    assert "seven" in machine.help_center.articles["warranty"].text
+
+
+@pytest.mark.parametrize("answer", [1, 2], ids=["before", "after"])
 @pytest.mark.parametrize("chosen", ["", "watering"], ids=["a new article", "another one"])
 def test_an_article_chosen_while_the_bots_answer_is_opened(source: HelpCenter, answer: int, chosen: str) -> None:
     """JupyterLab delivers a choice in another thread than a click, so it can come in the middle."""
