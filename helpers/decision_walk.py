@@ -38,7 +38,7 @@ class DecisionWalk(widgets.VBox):
         self.examples = {name: widgets.Button(description=f"Worked example {SCENARIOS[name]}", **fill) for name in WORKED_EXAMPLES}
         self.result = widgets.HTML(layout=WIDE)
         placeholder = "What does your bot get wrong, and for whom?"
-        self.case = widgets.Textarea(description="Your own case", continuous_update=False, placeholder=placeholder, tooltip=placeholder, layout=WIDE, style=LABELLED)
+        self.case = widgets.Textarea(description="Your own case", placeholder=placeholder, tooltip=placeholder, layout=WIDE, style=LABELLED)
         self.save_button = widgets.Button(description="Save my case", tooltip=f"Write {CASE_FILE} in your workspace")
         self.status = widgets.HTML(layout=WIDE)
         for question in self.questions.values():
