@@ -44,10 +44,7 @@ def ranked(companies):
 
 @pytest.fixture(scope="module")
 def companies():
-    loaded = companies_module.load()
-    for company in loaded:
-        companies_module.give_headings(company)
-    return ranked(loaded)
+    return ranked(companies_module.load_headed())
 
 
 @pytest.fixture

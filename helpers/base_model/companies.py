@@ -136,12 +136,17 @@ def _as_heading(question: str, rng: random.Random) -> str:
     return (question[0].upper() + question[1:]).rstrip("?.! ") + rng.choice(("?", ""))
 
 
-def load_with_headings(met: int = 1) -> tuple[list[Company], list[Company]]:
-    """Parse all companies, those of the first ``met`` folders and the others, and put their sentences under headings."""
-    known, new = load(FOLDERS[:met]), load(FOLDERS[met:])
-    for company in (*known, *new):
+def load_headed(folders: Sequence[Path] = FOLDERS) -> list[Company]:
+    """Parse every company in ``folders`` and put its sentences under headings."""
+    companies = load(folders)
+    for company in companies:
         give_headings(company)
-    return known, new
+    return companies
+
+
+def load_with_headings(met: int = 1) -> tuple[list[Company], list[Company]]:
+    """Return all companies with headings, those of the first ``met`` folders and the others."""
+    return load_headed(FOLDERS[:met]), load_headed(FOLDERS[met:])
 
 
 def writer(rng: random.Random) -> Callable[[str, int], str]:

@@ -99,9 +99,7 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
     retriever's first two, which teach to choose. A question whose answer is not shown is not asked.
     Questions that sound like one for a person are left out: these readings teach nothing about handing over.
     """
-    companies = companies_module.load((companies_module.REHEARSED,))
-    for company in companies:
-        companies_module.give_headings(company)
+    companies = companies_module.load_headed((companies_module.REHEARSED,))
     retrieval.rank_unseen(companies)
     conversations = []
     for company in companies:

@@ -187,7 +187,7 @@ def train(companies: list[Company], checkpoint: Path, recipe: Recipe = Recipe(),
     steps = batches(companies, recipe, new)
     pace = torch.optim.lr_scheduler.LambdaLR(update, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / len(steps)))
     done = 0
-    begun_with = {**asdict(recipe), "companies": key_of([text for company in (*companies, *new) for text in (*texts_of(company).all(), *texts_of(company).near_misses)])}
+    begun_with = {**asdict(recipe), "companies": key_of([text for texts in map(texts_of, (*companies, *new)) for text in (*texts.all(), *texts.near_misses)])}
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         if state["begun_with"] != begun_with:

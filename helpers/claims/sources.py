@@ -96,9 +96,7 @@ def _articles(answering: Sequence[str], size: int) -> dict[str, Article]:
 def _others(seed: int = 0) -> Iterator[Article]:
     """Yield articles of the invented companies, again and again with other values."""
     rng, number = random.Random(seed), 0
-    shops = companies.load(companies.FOLDERS[:1])
-    for company in shops:
-        companies.give_headings(company)
+    shops = companies.load_headed(companies.FOLDERS[:1])
     while True:
         for company in shops:
             for at in dict.fromkeys(s.article for s in company.sentences):
