@@ -28,7 +28,7 @@ help:
 	@echo "make check       install what is missing, then check this machine"
 	@echo "make scoreboard  measure all five bots and write workspace/scoreboard.json"
 	@echo "make browser     install Chromium for browser tests (Debian and Ubuntu)"
-	@echo "make clean       delete the installed packages; workspace/ and .cache/ stay"
+	@echo "make clean       delete the installed packages and what test runs keep; workspace/ stays"
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@if ! $(PYTHON) -m pip --version >/dev/null 2>&1; then \
@@ -86,5 +86,5 @@ browser:
 	fi
 
 clean:
-	rm -rf $(VENV) .pytest_cache *.egg-info
+	rm -rf $(VENV) .pytest_cache .cache/test-adapters *.egg-info
 	find helpers tests -name __pycache__ -type d -prune -exec rm -rf {} +

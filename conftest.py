@@ -2,23 +2,28 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 WORKSPACE = pytest.StashKey[tempfile.TemporaryDirectory]()
+ADAPTERS = Path(__file__).parent / ".cache" / "test-adapters"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the run one workspace, shared by unit tests and notebooks: the adapter is trained once.
 
-    A worker of pytest-xdist has it from the process that started it.
+    The next run finds the adapters again, and trains those that would come out otherwise
+    (``tuning.kept_adapter``). A worker of pytest-xdist has the workspace from the process that started it.
     """
     if hasattr(config, "workerinput"):
         return
     config.stash[WORKSPACE] = tempfile.TemporaryDirectory(prefix="course-workspace-", ignore_cleanup_errors=True)
     os.environ["COURSE_WORKSPACE"] = config.stash[WORKSPACE].name
+    ADAPTERS.mkdir(parents=True, exist_ok=True)
+    Path(config.stash[WORKSPACE].name, "adapters").symlink_to(ADAPTERS, target_is_directory=True)
 
 
 class NotebooksTogether(LoadFileScheduling):

@@ -27,7 +27,7 @@ BRANCHES = {
     "rag": "RAG. Put the knowledge where the bot can look it up; an edit is in the next answer, and the answer says where it comes from.",
     "lora": "Fine-tuning. The knowledge is there already; teach the habit by examples.",
     "hybrid": "The hybrid. Look the facts up, and teach the habit by examples that have retrieved passages in them.",
-    "prompt": "Prompt only. A few stable facts or rules fit into a system prompt; measure that before you build more.",
+    "prompt": "Prompt only. A few stable facts or rules fit into a system prompt. Measure that before you build more; where the behaviour is wrong, collect examples of good replies meanwhile.",
     "start": "Start with RAG. It needs no training, an edit can be undone, and its sources show you what is missing; then measure again.",
 }
 WORKED_EXAMPLES = {
@@ -53,10 +53,13 @@ def walk(answers: Mapping[str, str | None]) -> tuple[list[str], str | None]:
     for at, step in enumerate(steps):
         if answers.get(step) is None:
             return steps[: at + 1], None
-    look_up = "changes" in steps and "yes" in (answers["changes"], answers["citations"])
     teach = "examples" in steps and answers["examples"] == "yes"
+    # Whoever teaches behaviour looks wrong facts up as well, also where they seldom change: an adapter does not mend them.
+    look_up = "changes" in steps and ("yes" in (answers["changes"], answers["citations"]) or teach)
     if look_up or teach:
         return steps, "hybrid" if look_up and teach else "rag" if look_up else "lora"
+    if kind == "behaviour":
+        return steps, "prompt"
     steps.append("unsure")
     return steps, {"yes": "start", "no": "prompt"}.get(answers.get("unsure") or "")
 

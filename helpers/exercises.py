@@ -74,7 +74,7 @@ def diagnose_three() -> Exercise:
     right = {"a": "facts", "b": "behaviour", "c": "both"}
     return Exercise(
         "Facts, behaviour or both? Answer with a dictionary such as {'a': 'facts', 'b': ..., 'c': ...}.\n"
-        "a) 'Happy to help! You have 30 days to send it back. Pack it up whenever you like.' The help centre says 60 days.\n"
+        "a) 'Happy to help! You've got 30 days to send it back. Pack it up whenever you like.' The help centre says 60 days.\n"
         "b) 'Express delivery adds $15.' It does, and the customer also wrote that the plug gave her a shock.\n"
         "c) 'As per our terms, standard delivery takes five working days.' The help centre says three.",
         "Ask two questions of each: is every value today's? Would the voice guide and the escalation policy have it so?",
@@ -85,7 +85,8 @@ def diagnose_three() -> Exercise:
 
 RULE_WORDS = {
     "knowledge": r"facts?|knowledge|knows?|information|outdated|answers?|content|what (?:it|the bot) says",
-    "behaviour": r"behaviou?rs?|behaves?|voice|habits?|style|tone|sounds?|escalat\w+|respon(?:d\w*|ses?)|acts?|how (?:it|the bot) says",
+    "behaviour": r"behaviou?rs?|behaves?|voice|habits?|style|tone|manners?|sounds?|talks?|escalat\w+|respon(?:d\w*|ses?)|acts?"
+    r"|how (?:it|the bot|a bot) (?:says|answers|replies|writes|speaks)|what (?:it|the bot|a bot) does(?! not)",
     "RAG": r"rag|retriev\w+|look\w* (?:it|them) up",
     "fine-tuning": r"fine[- ]?tun\w+|lora|adapters?|train\w*",
 }
@@ -98,7 +99,7 @@ def _rule_problem(answer: object) -> str:
     said = [names[int(match.lastgroup[1:])] for match in re.finditer(pattern, str(answer).lower().replace("*", ""))]
     missing = [name for name in names if name not in said]
     if missing:
-        return f"Your rule says nothing of {', '.join(missing)}. Name both problems, and a tool for each."
+        return f"I find no word for {', '.join(missing)} in your rule. Name both problems, and a tool for each."
     said = [name for at, name in enumerate(said) if at == 0 or said[at - 1] != name]
     in_pairs = [set(said[at : at + 2]) for at in range(0, len(said), 2)]
     if all({problem, tool} in in_pairs for problem, tool in PARTNERS.items()) or _follows(said) or _follows(said[::-1]):
@@ -183,21 +184,21 @@ def ask_the_index(help_center: object, article: str = "warranty", value: str = "
     )
 
 
-def change_an_article(question: str = "How long is the warranty?", value: str = "five years", old: str = "three years") -> Exercise:
+def change_an_article(question: str = "How long is the warranty?", article: str = "warranty", value: str = "five years", old: str = "three years") -> Exercise:
     """Notebook 01: change an article in a copy; the answer handed in is the synced copy's HelpCenter."""
 
     def problem(answer: object) -> str:
         if not hasattr(answer, "search"):
             return "Hand in the HelpCenter of your copy, such as machine.help_center."
-        found = answer.search(question, 3)
-        if any(value in p.text for p in found):
+        found = [passage.text for passage in answer.search(question, 3) if passage.article == article]
+        if any(value in text for text in found) and not any(old in text for text in found):
             return ""
-        if any(old in p.text for p in found):
+        if any(old in text for text in found):
             return f"The index still says '{old}'. Did you change the article, and call sync() after that?"
         return f"No passage for '{question}' says '{value}'. Look at the sentence that you changed."
 
     return Exercise(
-        f"In your copy of the articles, make the warranty {value}, sync, and hand in the HelpCenter of the copy.",
+        f"In the time machine above, choose the article 'Warranty: how long and what is covered', make the warranty {value}, press Sync, and hand in machine.help_center.",
         "Change one sentence of the warranty article and press Sync. Nothing is trained.",
         f"Replace '{old}' by '{value}' in the article 'warranty', call sync(), and check(machine.help_center).",
         problem,
@@ -253,15 +254,23 @@ def what_teaches_what() -> Exercise:
     )
 
 
+CELLS = {
+    "neither": ("neither", "none", "nothing"),
+    "facts only": ("facts only", "facts", "only facts"),
+    "behaviour only": ("behaviour only", "behavior only", "behaviour", "behavior", "only behaviour", "only behavior"),
+    "both": ("both", "facts and behaviour", "facts and behavior"),
+}
+
+
 def read_the_square() -> Exercise:
-    """Notebook 03: which arm for which cell of the square."""
-    right = {"neither": "base", "facts only": "rag", "behaviour only": "lora", "both": "hybrid"}
+    """Notebook 03: which cell of the square for which arm."""
+    right = {"base": "neither", "prompt": "neither", "rag": "facts only", "lora": "behaviour only", "hybrid": "both"}
     return Exercise(
-        "Which bot stands in which cell of the square? Answer with a dictionary: "
-        "'neither' (facts and behaviour wrong), 'facts only' (only the facts are right), 'behaviour only', 'both' (both are right).",
-        "Look for the arm that is high in today's facts and low in voice, then for its mirror image.",
-        "neither: base bot; facts only: RAG; behaviour only: fine-tuned; both: hybrid.",
-        lambda answer: compared(answer, right, TOOLS),
+        "By the numbers above: in which cell of the square does each of the five bots stand? Answer with {'base': ..., 'prompt': ..., 'rag': ..., 'lora': ..., 'hybrid': ...}, "
+        "each 'neither' (facts and behaviour wrong), 'facts only' (only the facts are right), 'behaviour only' or 'both'.",
+        "Look for the arm that is high in today's facts and low in voice, then for its mirror image. A bot need not stand alone in its cell.",
+        "base bot and prompt only: neither; RAG: facts only; fine-tuned: behaviour only; hybrid: both.",
+        lambda answer: compared(answer, right, CELLS),
     )
 
 
@@ -369,7 +378,7 @@ def update_budget() -> Exercise:
 
     return Exercise(
         "Reading the passages takes 1e12 operations a question, and there are 10,000 questions a month. One training takes 2e15 operations; a sync costs next to nothing. "
-        "From how many updates a month on does fine-tuning cost as much as RAG? Answer with a number.",
+        "At how many updates a month do the two cost the same? Answer with a number.",
         "RAG pays with every question, fine-tuning with every update. When are the two sums equal?",
         "5: 10,000 x 1e12 = 1e16 operations a month for reading, and 1e16 / 2e15 = 5 trainings.",
         problem,

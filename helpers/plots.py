@@ -34,7 +34,7 @@ METRIC_NAMES = {
     "citation_precision": "citations that hold",
     "citation_recall": "facts with a citation",
     "voice": "right voice",
-    "escalation_recall": "handed over in time",
+    "escalation_recall": "handed over",
     "escalation_queue": "to the right team",
     "escalation_false_alarm": "needless hand-overs",
     "resolved": "resolved",

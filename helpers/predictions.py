@@ -43,6 +43,7 @@ class Predictions(widgets.VBox):
             for name, row in _read().items():
                 if name in self.numbers and row.get("predicted") is not None:
                     self.numbers[name].value = row["predicted"]
+            _keep({name: {"question": question} for name, question in self.questions.items()})
         except OSError as error:
             self.status.value = notice_card(str(error), BAD)
         super().__init__([*self.numbers.values(), self.keep, self.status])

@@ -207,10 +207,20 @@ def _resampled(values: np.ndarray, seed: int) -> Estimate:
 
 
 def difference(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Estimate:
-    """Return the mean difference of two arms on the same tickets (paired bootstrap)."""
+    """Return the mean difference of two arms on the same tickets (paired bootstrap).
+
+    Where no ticket, or every ticket, sets the two apart, resampling shows no exception; then
+    the interval reaches as far as the exact binomial one does, see ``estimate``.
+
+    Raises:
+        ValueError: there are no scores.
+    """
     values = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     if not len(values):
         raise ValueError("No scores to compare.")
+    if np.all(values == values[0]) and values[0] in (-1, 0, 1):
+        value, reach = float(values[0]), float(binomtest(0, len(values)).proportion_ci(method="exact").high)
+        return Estimate(value, max(-1.0, value - reach), min(1.0, value + reach), len(values))
     return _resampled(values, seed)
 
 

@@ -134,5 +134,5 @@ def _working(arm: str, ready: bool) -> str:
     name = f"The {ARM_NAMES[arm]}" if arm == "base" else f"The {ARM_NAMES[arm]} bot"
     if ready:
         return f"{name} is writing its reply."
-    trains = " At its very first use it trains its adapter, which takes about a minute." if arm in ("lora", "hybrid") else ""
+    trains = " At its very first use it trains its adapter, which takes one to two minutes." if arm in ("lora", "hybrid") else ""
     return f"{name} is being loaded.{trains}"

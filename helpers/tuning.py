@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import filelock
@@ -26,6 +27,7 @@ IGNORED = -100
 ATTENTION = r".*(attn|attention)\..*"
 REPORT = "report.json"
 ROLES = ("system", "user", "assistant")
+TRAINED_WITH = ("torch", "transformers", "peft")
 
 Conversation = list[dict[str, str]]
 Progress = Callable[[int, int, float], None]
@@ -225,10 +227,11 @@ def course_adapter(seed: int = 0, progress: Progress | None = None) -> Path:
 def kept_adapter(name: str, conversations: Sequence[Conversation], settings: LoraSettings, progress: Progress | None = None) -> Path:
     """Return the folder of an adapter in the workspace, training it at first use.
 
-    It is trained again when the conversations, the settings or the model change.
+    It is trained again when the conversations, the settings, the model or the code of the training change.
     """
     key = hashlib.sha256()
-    key.update(json.dumps([conversations, asdict(settings)]).encode())
+    key.update(json.dumps([conversations, asdict(settings), [version(package) for package in TRAINED_WITH]]).encode())
+    key.update(Path(__file__).read_bytes())
     model = Path(llm_name())
     for weights in sorted(model.glob("*.safetensors")) if model.is_dir() else []:
         key.update(weights.read_bytes())

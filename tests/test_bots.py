@@ -94,6 +94,8 @@ def test_the_course_adapter_is_trained_once_and_kept(llm, monkeypatch):  # noqa:
     first, second = SupportBot(adapter=True), SupportBot(adapter=True)
     assert first.adapter == second.adapter and len(trainings) == 1
     assert tuning.course_adapter(seed=1) != first.adapter and len(trainings) == 2
+    monkeypatch.setattr(tuning, "version", lambda package: "of another day")
+    assert tuning.course_adapter() != first.adapter and len(trainings) == 3
 
 
 @pytest.mark.parametrize(

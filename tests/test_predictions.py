@@ -58,8 +58,9 @@ def test_two_notebooks_keep_their_rows_at_once(own_workspace: Path) -> None:  # 
 
 def test_what_is_missing_is_a_dash(own_workspace: Path) -> None:  # noqa: F811
     assert predictions_table().startswith("Nothing was predicted")
+    Predictions({"rag-facts": "facts_current of RAG"})
     record({"rag-facts": Estimate(0.79, 0.7, 0.88, 44)})
-    assert "| rag-facts | - | 0.79 [0.70, 0.88] (n = 44) | - |" in predictions_table()
+    assert "| facts_current of RAG | - | 0.79 [0.70, 0.88] (n = 44) | - |" in predictions_table()
     Predictions({"other": "of | another"}).save()
     assert "| of / another | 0.50 | - | - |" in predictions_table()
 

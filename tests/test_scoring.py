@@ -256,7 +256,9 @@ def test_a_score_without_an_exception_is_no_certainty():
     assert (right.value, right.high, wrong.value, wrong.low) == (1.0, 1.0, 0.0, 0.0)
     assert 0.93 < right.low < 0.95 and wrong.high == pytest.approx(1 - right.low)
     same = difference([1.0] * 60, [1.0] * 60)
-    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    assert (same.value, same.low, same.high) == (0.0, -wrong.high, wrong.high)
+    apart = difference([1.0] * 60, [0.0] * 60)
+    assert (apart.value, apart.low, apart.high) == (1.0, right.low, 1.0)
 
 
 def test_a_paired_difference_is_narrower_than_the_arms():

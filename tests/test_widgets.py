@@ -155,8 +155,8 @@ def test_the_card_says_what_is_going_on_while_a_bot_is_made() -> None:
     lab = ToggleLab(make)
     lab.ask.click()
     lab.tool.value = "hybrid"
-    assert "base bot is being loaded" in seen[0] and "about a minute" not in seen[0]
-    assert "hybrid bot is being loaded" in seen[1] and "about a minute" in seen[1]
+    assert "base bot is being loaded" in seen[0] and "two minutes" not in seen[0]
+    assert "hybrid bot is being loaded" in seen[1] and "two minutes" in seen[1]
 
 
 def test_callbacks_print_nothing(capsys: pytest.CaptureFixture) -> None:
@@ -239,11 +239,12 @@ def test_a_wrong_diagnosis_is_counted_and_explained() -> None:
         ({"kind": "facts", "changes": "no", "citations": "no"}, 4, None),
         ({"kind": "facts", "changes": "no", "citations": "no", "unsure": "no"}, 4, "prompt"),
         ({"kind": "behaviour", "examples": "yes"}, 2, "lora"),
-        ({"kind": "behaviour", "examples": "no", "unsure": "yes"}, 3, "start"),
+        ({"kind": "behaviour", "examples": "no", "unsure": "yes"}, 2, "prompt"),
         ({"kind": "behaviour", "examples": "yes", "changes": "yes", "unsure": "yes"}, 2, "lora"),
         ({"kind": "both", "changes": "yes", "citations": "no", "examples": "yes"}, 4, "hybrid"),
         ({"kind": "both", "changes": "yes", "citations": "no", "examples": "no"}, 4, "rag"),
-        ({"kind": "both", "changes": "no", "citations": "no", "examples": "yes"}, 4, "lora"),
+        ({"kind": "both", "changes": "no", "citations": "no", "examples": "yes"}, 4, "hybrid"),
+        ({"kind": "both", "changes": "no", "citations": "no", "examples": "no", "unsure": "yes"}, 5, "start"),
         ({"kind": "unsure"}, 2, None),
         ({"kind": "unsure", "unsure": "yes"}, 2, "start"),
     ],

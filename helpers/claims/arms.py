@@ -121,10 +121,12 @@ def hybrid_price(report: Report) -> Outcome:
     outcome.compare("facts, hybrid minus hybrid without rehearsal", right["hybrid"], right["hybrid without rehearsal"])
     for count in DISTRACTORS:
         report(f"{count} distractors ...")
-        messages = _with_distractors(help_center, facts, count)
-        for name in ("rag", "hybrid"):
-            texts = readers[name].chain.batch([{"message": message} for message in messages])
-            outcome.measure(f"facts, {name}, {count} distractors", [float(fact_right(t.facts[0], text)) for t, text in zip(facts, texts, strict=True)])
+        messages, among = _with_distractors(help_center, facts, count), {}
+        for name, reader in readers.items():
+            texts = reader.chain.batch([{"message": message} for message in messages])
+            among[name] = {t.id: float(fact_right(t.facts[0], text)) for t, text in zip(facts, texts, strict=True)}
+            outcome.measure(f"facts, {name}, {count} distractors", among[name])
+        outcome.compare(f"facts, hybrid minus rag, {count} distractors", among["hybrid"], among["rag"])
     for k in PASSAGE_COUNTS:
         report(f"k = {k} ...")
         found = right["rag"] if k == PASSAGES else answered(SupportBot(help_center=help_center, k=k), facts)["facts_current"]

@@ -77,7 +77,7 @@ class Check:
     The whole interval of ``measure`` must lie above ``above`` or below ``below``.
     A comparison must also be significant by its paired test, unless it shows that
     two bots are about equal (``equal``). A ``limit`` does not confirm the claim: where
-    it holds, the claim ends there. An ``extra`` is expected beside the claim, mostly from
+    it holds, the claim ends there. An ``extra`` was expected beside the claim, mostly from
     the literature: where it does not hold, the claim is confirmed with a limit only.
     """
 

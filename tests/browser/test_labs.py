@@ -563,7 +563,7 @@ def test_with_an_adapter_the_hybrid_hands_over(open_notebook: Opener) -> None:
     option(lab, "Scenario", SCENARIOS["behaviour"]).click()
     expect(section(lab, "Escalation")).to_contain_text("missed: not handed over")
     option(lab, "Tool", ARM_NAMES["hybrid"]).click()
-    expect(lab.locator(".fern-card")).to_contain_text("it trains its adapter, which takes about a minute")
+    expect(lab.locator(".fern-card")).to_contain_text("it trains its adapter, which takes one to two minutes")
     expect(section(lab, "Escalation")).to_contain_text("right: handed to", timeout=800_000)
     expect(section(lab, "Passages")).to_contain_text("[1]")
     option(lab, "Tool", ARM_NAMES["lora"]).click()
