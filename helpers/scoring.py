@@ -219,7 +219,7 @@ def difference(first: Sequence[float], second: Sequence[float], seed: int = 0) -
     if not len(values):
         raise ValueError("No scores to compare.")
     if np.all(values == values[0]) and values[0] in (-1, 0, 1):
-        value, reach = float(values[0]), float(binomtest(0, len(values)).proportion_ci(method="exact").high)
+        value, reach = float(values[0]), estimate(np.zeros(len(values))).high
         return Estimate(value, max(-1.0, value - reach), min(1.0, value + reach), len(values))
     return _resampled(values, seed)
 
