@@ -28,13 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from helpers.knowledge import HelpCenterError
         from helpers.models import ModelError
         from helpers.tuning import TuningError
-    except ImportError as error:
-        print(f"{error}. See what is missing with: python -m helpers check", file=sys.stderr)
+    except (ImportError, RuntimeError) as error:  # Chroma raises RuntimeError when sqlite is too old
+        print(f"The course cannot start ({_one_line(error)}). See what is missing or too old with: python -m helpers check", file=sys.stderr)
         return 2
     try:
         return options.command(options)
     except (BotError, HelpCenterError, ModelError, TuningError, OSError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        print(_one_line(error), file=sys.stderr)
         return 2
 
 
@@ -110,6 +110,10 @@ def experiments(options: argparse.Namespace) -> int:
         print(f"   {found.verdict(record)}, {record.seconds:.0f} s", flush=True)
     print(f"Written to {options.json}")
     return 1 if apart else 0
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _try_to_write(file: Path) -> None:

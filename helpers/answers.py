@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from numbers import Real
 
 TOOLS = {
     "rag": ("rag", "retrieval", "rag only"),
@@ -30,7 +31,7 @@ def meant(answer: object, spellings: Mapping[str, tuple[str, ...]]) -> str | Non
 
 def number(answer: object) -> float | None:
     """Return ``answer`` as a number: 7552, 7552.0, "7,552" and "7 552" are one. None if it is none."""
-    if isinstance(answer, bool) or not isinstance(answer, (int, float, str)):
+    if isinstance(answer, bool) or not isinstance(answer, (Real, str)):
         return None
     try:
         return float(re.sub(r"[\s,_']", "", str(answer)))

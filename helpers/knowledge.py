@@ -10,7 +10,8 @@ changed, or moved within its article; the index itself is the record of what has
 import os
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ import filelock
 import httpx
 import numpy as np
 from chromadb.api.shared_system_client import SharedSystemClient
-from chromadb.errors import ChromaError
+from chromadb.errors import ChromaError, NotFoundError
 from langchain_chroma import Chroma
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -36,7 +37,8 @@ LARGEST_ARTICLE = 500_000
 BATCH = 500
 TITLE = re.compile(r"^# +(\S.*)$", re.MULTILINE)
 LOCK_SECONDS = 60
-NOT_WRITTEN = (OSError, ChromaError, httpx.HTTPError)
+INDEX_FAILS = (OSError, ChromaError, httpx.HTTPError)
+DAMAGED = ("malformed", "not a database", "hnsw index")
 
 
 class HelpCenterError(Exception):
@@ -276,7 +278,7 @@ class HelpCenter:
         The embedder's index brings the nearest ones, the reranker puts them in order.
 
         Raises:
-            HelpCenterError: the question is empty, or the index was never synced.
+            HelpCenterError: the question is empty, or the index was never synced or cannot be read.
         """
         return self.search_all([question], k)[0]
 
@@ -286,12 +288,15 @@ class HelpCenter:
             raise HelpCenterError(f"k says how many passages to bring: 1 or more, not {k}.")
         if any(not question.strip() for question in questions):
             raise HelpCenterError("The question is empty. Type what a customer would ask.")
-        store = self.store
-        if not store.get(limit=1)["ids"]:
+        with self._explained():
+            store = self.store
+            empty = not store.get(limit=1)["ids"]
+        if empty:
             raise HelpCenterError("The index is empty. Call help_center.sync() first; after a sync it is empty only if the articles hold titles and no sentence.")
         count = max(k, SEARCHED) if self.reranker else k
         vectors = self.embedder.embed_documents(list(questions))
-        scored = [[(document, 1.0 - distance) for document, distance in store.similarity_search_by_vector_with_relevance_scores(vector, k=count)] for vector in vectors]
+        with self._explained():
+            scored = [[(document, 1.0 - distance) for document, distance in store.similarity_search_by_vector_with_relevance_scores(vector, k=count)] for vector in vectors]
         if self.reranker:
             scored = self._reranked(questions, scored)
         return [[_passage(document, score) for document, score in found[:k]] for found in scored]
@@ -339,8 +344,10 @@ class HelpCenter:
                 collection_configuration={"hnsw": {"space": "cosine"}},
                 **place,
             )
-        except Exception as error:
-            raise HelpCenterError(self._cannot_write(error)) from error
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # some damage makes Chroma's Rust code panic, and a panic is no Exception
+            raise HelpCenterError(self._cure(error)) from error
 
     def _written(self) -> tuple[int, int] | None:
         try:
@@ -349,19 +356,47 @@ class HelpCenter:
             return None
         return status.st_mtime_ns, status.st_size
 
-    def _writing(self) -> "_Writing":
-        return _Writing(self)
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One writer at a time."""
+        lock = filelock.FileLock(self.index_folder / "sync.lock", timeout=LOCK_SECONDS)
+        with self._explained():
+            self.index_folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except filelock.Timeout as error:
+                raise HelpCenterError("Another notebook is syncing this help centre and has not finished. Wait for it, then sync again.") from error
+            try:
+                yield
+            finally:
+                lock.release()
 
-    def _cannot_write(self, error: BaseException) -> str:
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what to do when the index fails; the next call then opens it anew."""
+        try:
+            yield
+        except INDEX_FAILS as error:
+            self._store = None
+            raise HelpCenterError(self._cure(error)) from error
+
+    def _cure(self, error: BaseException) -> str:
+        """Return what is wrong with the index and what to do."""
         server = os.environ.get("COURSE_CHROMA")
-        if server:
+        if isinstance(error, NotFoundError):
+            return "Another notebook has cleared this index. Call help_center.sync() to build it anew."
+        if server and isinstance(error, ChromaError):
+            return f"The Chroma server at {server} cannot do this ({error}). Mend it and start it again, or unset COURSE_CHROMA to keep the index in your own workspace."
+        if server and not isinstance(error, OSError):
             return (
-                f"The Chroma server {server} cannot be used ({error}). Set COURSE_CHROMA to an address such as http://localhost:8000 "
-                "and start the server there with: chroma run --path FOLDER. Without COURSE_CHROMA the index is kept in your own workspace."
+                f"The Chroma server at {server} does not answer ({error}). Start it with: chroma run --path FOLDER, or set COURSE_CHROMA "
+                "to its address, such as http://localhost:8000. Without COURSE_CHROMA the index is kept in your own workspace."
             )
+        if any(words in str(error) for words in DAMAGED):
+            return f"The index in {self.index_folder} cannot be used ({error}). Delete this folder: the next sync builds it anew. Your articles are untouched."
         return (
-            f"The index in {self.index_folder} cannot be written ({error}). Free some disk space, or set COURSE_WORKSPACE "
-            "to a folder that you may write to. Your articles are untouched; sync again to finish."
+            f"The index in {self.index_folder} cannot be written ({error}). Free some disk space, or set COURSE_WORKSPACE to a folder that you may write to, "
+            "and sync again to finish. If that does not help, delete this folder: the next sync builds it anew. Your articles are untouched."
         )
 
 
@@ -375,28 +410,6 @@ class HelpCenterRetriever(BaseRetriever):
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         return [Document(p.text, metadata=asdict(p)) for p in self.help_center.search(query, self.k)]
-
-
-class _Writing:
-    """One writer at a time, and an error message that says what to do."""
-
-    def __init__(self, help_center: HelpCenter) -> None:
-        self.help_center = help_center
-        self.lock = filelock.FileLock(help_center.index_folder / "sync.lock", timeout=LOCK_SECONDS)
-
-    def __enter__(self) -> None:
-        try:
-            self.help_center.index_folder.mkdir(parents=True, exist_ok=True)
-            self.lock.acquire()
-        except filelock.Timeout as error:
-            raise HelpCenterError("Another notebook is syncing this help centre and has not finished. Wait for it, then sync again.") from error
-        except OSError as error:
-            raise HelpCenterError(self.help_center._cannot_write(error)) from error
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        self.lock.release()
-        if isinstance(error, NOT_WRITTEN):
-            raise HelpCenterError(self.help_center._cannot_write(error)) from error
 
 
 def _read_folder(folder: Path) -> dict[str, Article]:

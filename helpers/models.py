@@ -127,12 +127,12 @@ def new_model(name: str | None = None) -> PreTrainedModel:
     """Return a fresh copy of the language model, in single precision, ready to answer.
 
     Raises:
-        ModelError: nothing is there under that name.
+        ModelError: nothing is there under that name, or its files are damaged.
     """
     name = name or llm_name()
     try:
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(_no_model(name, error)) from error
     model.generation_config.do_sample = False
     model.generation_config.temperature = model.generation_config.top_p = model.generation_config.top_k = None

@@ -19,11 +19,20 @@ def short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def model_files(folder: Path) -> list[Path]:
+    """Return the files that decide what a model in ``folder`` says, by name: weights, settings, tokenizer and chat template."""
+    return sorted(file for pattern in ("*.safetensors", "*.json", "*.jinja") for file in folder.glob(pattern))
+
+
 def write_whole(file: Path, text: str) -> None:
     """Write ``text`` under another name first, so that an interruption leaves the old file or the new one, never half of one."""
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def workspace() -> Path:

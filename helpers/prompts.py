@@ -1,6 +1,6 @@
 """What the model is shown: the one place where prompts are worded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 UNKNOWN = "I do not know."
 NOTHING_FOUND = "(No help page answers this.)"
@@ -44,7 +44,19 @@ def cited(number: int, text: str) -> str:
     return f"[{number}] {text}"
 
 
-def says_unknown(text: str) -> bool:
-    """True if the reply admits that the answer is not known (voice.md lists the phrases)."""
-    lowered = text.lower().replace("\u2019", "'")
-    return any(phrase in lowered for phrase in ("do not know", "don't know", "help pages don't say"))
+def says_unknown(text: str, quoted: Iterable[str] = ()) -> bool:
+    """True if the reply admits that the answer is not known (voice.md lists the phrases).
+
+    Args:
+        text: what the bot wrote.
+        quoted: the passages that it was shown; where the reply copies one of them, those are not its own words.
+    """
+    own = _plain(text)
+    # Only passages with such a phrase are left out: the passage "No" would cut "know" in two.
+    for passage in filter(says_unknown, quoted):
+        own = own.replace(_plain(passage), "")
+    return any(phrase in own for phrase in ("do not know", "don't know", "help pages don't say"))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().replace("\u2019", "'").split())

@@ -21,6 +21,7 @@ from helpers.scoring import (
     voice_right,
 )
 from helpers.tuning import course_adapter
+from helpers.verdicts import QUEUES
 
 SEEDS = (0, 1, 2)
 METRICS = (
@@ -58,7 +59,7 @@ def scores(replies: Sequence[Reply], tickets: Sequence[Ticket]) -> dict[str, Sco
         else:
             table["voice"][ticket.id] = float(voice_right(reply.text))
             if ticket.escalate:
-                table["escalation_recall"][ticket.id] = float(reply.escalated)
+                table["escalation_recall"][ticket.id] = float(reply.queue in QUEUES)
                 table["escalation_queue"][ticket.id] = float(reply.queue == ticket.escalate)
             else:
                 table["escalation_false_alarm"][ticket.id] = float(reply.escalated)

@@ -27,25 +27,27 @@ UNITS = {word: number for number, word in enumerate("zero one two three four fiv
 TENS = {word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 TENS_WORD = re.compile(rf"\b({'|'.join(TENS)})(?:[- ]({'|'.join(UNITS)}))?\b")
 UNIT_WORD = re.compile(rf"\b({'|'.join(UNITS)})\b")
-OTHER_FREE = re.compile(r"(?:\bfeel|\bfeeling|\bnot|n't|\bnever|\byou're|\byou are) free\b")
+OTHER_FREE = re.compile(r"(?:\bfeel|\bfeeling|\bnot|n't|\bnever|\byou're|\byou are|\bno longer) free\b")
+UNIT_OF_TIME = re.compile(r"(\d)[- ](second|minute|hour|day|week|month|year)s?\b(?!-)")
 
 
 def _comparable(text: str) -> str:
-    """One spelling for numbers, prices, percentages, times and menu paths."""
+    """One spelling for numbers, prices, percentages, times of day, spans of time and menu paths."""
     text = TENS_WORD.sub(lambda m: str(TENS[m[1]] + UNITS.get(m[2], 0)), normalised(text))
     text = UNIT_WORD.sub(lambda m: str(UNITS[m[1]]), text)
     text = re.sub(r"(\d+(?:\.\d+)?) dollars\b", r"$\1", text)
     text = re.sub(r"(\$\d+\.\d)(?!\d)", r"\g<1>0", text)
     text = re.sub(r"(\$\d+)\.00(?!\d)", r"\1", text)
     text = re.sub(r"(\d) ?(?:%|per cent\b)", r"\1 percent", text)
-    text = re.sub(r"(\d)(?::00)? ?([ap])\.?m\b", r"\1 \2m", text)
+    text = re.sub(r"(\d)(?::00)? ?([ap])(?:m\b|\.m\b\.?)", r"\1 \2m", text)
+    text = UNIT_OF_TIME.sub(r"\1 \2s", text)
     return re.sub(r"\s*[>\u2192\u203a]\s*", " > ", text)
 
 
 def value_present(value: str, text: str) -> bool:
     """True if ``value`` stands in ``text`` as whole words, however its number is spelt.
 
-    "Feel free" and "not free" do not say that something is free, and a longer
+    "Feel free", "not free" and "no longer free" do not say that something is free, and a longer
     menu path is another one.
     """
     text = OTHER_FREE.sub("", _comparable(text))
@@ -100,8 +102,8 @@ WARM = re.compile(
 )
 CONTRACTION = re.compile(r"\b(?:[a-z]+n't|[a-z]+'(?:re|ll|ve|d|m)|(?:it|that|here|there|what|who|let|he|she|where|how|(?:some|any|every|no)(?:thing|one|body))'s)\b")
 BLAME = re.compile(
-    r"\byou (?:failed|forgot|ignored|neglected|broke|(?:should|must)(?: have|'ve))\b|\byour (?:own )?(?:fault|mistake|error|carelessness)\b|"
-    r"\byou (?:did not|didn't)\b(?! do anything| break| cause| miss)"
+    r"(?<!if )\byou (?:failed|forgot|ignored|neglected|broke|(?:should|must)(?: have|'ve))\b|(?<!not )(?<!n't )(?<!never )\byour (?:own )?(?:fault|mistake|error|carelessness)\b|"
+    r"(?<!if )\byou (?:did not|didn't)\b(?! do anything| break| cause| miss)"
 )
 FILLER = re.compile(
     r"please be advised|\bas per\b|unfortunately,? we|we regret|(?:any|the|this) inconvenience|request has been received|\bkindly\b|do not hesitate|don't hesitate|"
@@ -157,8 +159,8 @@ def escalation_right(reply: Reply, ticket: Ticket) -> bool:
 
 
 def abstains(reply: Reply) -> bool:
-    """True if the reply says that the answer is not known."""
-    return says_unknown(reply.text)
+    """True if the reply says, in words of its own, that the answer is not known."""
+    return says_unknown(reply.text, [p.text for p in reply.passages])
 
 
 def resolved(reply: Reply, ticket: Ticket) -> bool:

@@ -18,6 +18,7 @@ from helpers.scoring import value_present
 
 TICKETS = ("f075", "f065", "f093", "f102", "f031", "f042")
 NEW = ""
+LONGEST_NAME = 60
 TEMPLATE = "# The title of your article\n\n## A heading\n\nA sentence that answers a question.\n"
 
 MakeBot = Callable[[HelpCenter], object]
@@ -71,7 +72,7 @@ class TimeMachine(Quiet, widgets.VBox):
         self._bots: dict[str, object] = {}
         self._drafts: dict[str, str] = {}
         self._undo_steps: list[dict[str, str | None]] = []
-        self._opened = NEW
+        self._opened, self._unedited = NEW, TEMPLATE
         asked = [(f"{ticket.id}: {ticket.text}", ticket.id) for ticket in self._tickets.values()]
         unfold = "With the keyboard: Space opens the list"
         self.ticket = widgets.Dropdown(options=asked, description="Ticket", tooltip=unfold, layout=WIDE, style=LABELLED)
@@ -89,7 +90,7 @@ class TimeMachine(Quiet, widgets.VBox):
         self._offer_articles()
         self._open_for_ticket()
         for button, action in ((self.sync, self._sync), (self.withdraw, self._withdraw), (self.undo, self._undo), (self.shipped, self._reset)):
-            button.on_click(lambda _, action=action: None if self._busy else action())
+            button.on_click(lambda _, action=action: self._act(action))
         buttons = widgets.Box([self.sync, self.withdraw, self.undo, self.shipped], layout={"flex_flow": "row wrap"})
         answers = widgets.Box([self.before, self.after], layout=SIDE_BY_SIDE)
         super().__init__([self.ticket, self.article, self.text, buttons, self.report, self.seconds, answers])
@@ -102,7 +103,8 @@ class TimeMachine(Quiet, widgets.VBox):
 
     def _read(self, name: str) -> str | None:
         file = self._file(name)
-        return file.read_text(encoding="utf-8-sig") if file.exists() else None
+        # One that is not UTF-8 is only shown like this: before anything is written, the sync names the file and the cure.
+        return file.read_text(encoding="utf-8-sig", errors="replace") if file.exists() else None
 
     # Choosing
 
@@ -124,14 +126,33 @@ class TimeMachine(Quiet, widgets.VBox):
         """Open the article that is chosen; what was chosen while the bots answered is opened when they have."""
         if self._busy or self.article.value == self._opened:
             return
-        self._drafts[self._opened] = self.text.value
+        self._keep_draft()
         self._open(self.article.value)
 
+    def _keep_draft(self) -> None:
+        """Keep the text in the box if it was edited; an article that was not is read from its file when it is opened again."""
+        if self.text.value == self._unedited:
+            self._drafts.pop(self._opened, None)
+        else:
+            self._drafts[self._opened] = self.text.value
+
     def _open(self, name: str) -> None:
-        self._opened = name
-        self.text.value = self._drafts.get(name) or self._read(name) or TEMPLATE
+        self._opened, self._unedited = name, self._read(name) or TEMPLATE
+        self.text.value = self._drafts.get(name) or self._unedited
 
     # Changing
+
+    def _act(self, action: Callable[[], None]) -> None:
+        """Do what a button says, unless it comes while another one works."""
+        if self._busy:
+            return
+        try:
+            action()
+        except KeyboardInterrupt:
+            self._say("Stopped. Nothing is lost: press the button again.")
+        except Exception as error:
+            # A widget's callback is the last place where an error can still become a message.
+            self.report.value, self.seconds.value = error_card(error), ""
 
     def _sync(self) -> None:
         name, text = self.article.value, self.text.value
@@ -143,14 +164,13 @@ class TimeMachine(Quiet, widgets.VBox):
             if self._file(name).exists():
                 self._say(f"Nothing synced: there is an article {name}.md already. Give yours another title, or open that one.")
                 return
-        if self._change({name: text}, name):
-            self._drafts.pop(NEW, None)
+        self._change({name: text}, name)
 
     def _withdraw(self) -> None:
         if self.article.value == NEW:
             self._say("Nothing to withdraw: this article is not in the help centre yet.")
-        elif self._change({self.article.value: None}):
-            self._drafts.clear()
+        else:
+            self._change({self.article.value: None})
 
     def _undo(self) -> None:
         if not self._undo_steps:
@@ -166,54 +186,61 @@ class TimeMachine(Quiet, widgets.VBox):
         changes = {name: shipped.get(name) for name in {*shipped, *mine} if shipped.get(name) != mine.get(name)}
         if not changes:
             self._say("Your copy is the shipped edition already.")
-        elif self._change(changes):
-            self._drafts.clear()
+        else:
+            self._change(changes)
 
-    def _change(self, files: Mapping[str, str | None], opened: str | None = None, undoing: bool = False) -> bool:
+    def _change(self, files: Mapping[str, str | None], opened: str | None = None, undoing: bool = False) -> None:
         """Write or delete articles, sync, and ask before and after; on any error before the sync is done, all articles are as they were."""
         # The buttons stay enabled: one that is switched off loses the keyboard.
         self._busy, chosen, shown = True, self.article.value, self.text.value
         try:
             self.help_center.sync()
             self._show(self.before, "Before")
-            old = {name: self._read(name) for name in files}
-            report = self._write_and_sync(files, old)
-            if undoing:
-                self._undo_steps.pop()
-            elif dict(files) != old:
-                self._undo_steps.append(old)
-            self._drafts = {name: text for name, text in self._drafts.items() if name not in files}
-            if self.text.value != shown:  # typed while the bots answered
-                self._drafts[self._opened] = self.text.value
+            report = self._write_and_sync(files, undoing)
+            if opened and not undoing:
+                self._name_opened(opened)
+            self._settle_drafts(files, shown)
             self._offer_articles(opened if opened and self.article.value == chosen else self.article.value)
             self._say_report(report)
             self._show(self.after, "After")
-            return True
-        except KeyboardInterrupt:
-            self._say("Stopped. Nothing is lost: press the button again.")
-        except Exception as error:
-            # A widget's callback is the last place where an error can still become a message.
-            self.report.value, self.seconds.value = error_card(error), ""
         finally:
             self._busy = False
             self._change_article()
-        return False
 
-    def _write_and_sync(self, files: Mapping[str, str | None], old: Mapping[str, str | None]) -> SyncReport:
+    def _name_opened(self, name: str) -> None:
+        """Say under which name the article in the box was saved: a new one has its own from now on."""
+        self._drafts.pop(self._opened, None)
+        self._opened = name
+
+    def _settle_drafts(self, changed: Mapping[str, str | None], shown: str) -> None:
+        """Drop the drafts of articles that changed, except for what was typed since ``shown``; keep all others."""
+        self._drafts = {name: text for name, text in self._drafts.items() if name not in changed}
+        if self._opened in changed:
+            self._unedited = shown
+        self._keep_draft()
+
+    def _write_and_sync(self, files: Mapping[str, str | None], undoing: bool) -> SyncReport:
+        old, steps = {name: self._read(name) for name in files}, list(self._undo_steps)
+        if not undoing:
+            self._undo_steps.append(old)  # before anything is written: even the roll-back can fail
         try:
             self._write(files)
-            return self.help_center.sync()
+            report = self.help_center.sync()
         except BaseException:  # a learner's interrupt, too
             self._write(old)
+            self._undo_steps = steps
             raise
+        if undoing or dict(files) == old:
+            self._undo_steps.pop()
+        return report
 
     def _write(self, files: Mapping[str, str | None]) -> None:
+        """Write or delete those articles that are not so already."""
         for name, text in files.items():
-            file = self._file(name)
             if text is None:
-                file.unlink(missing_ok=True)
-            else:
-                write_whole(file, text)
+                self._file(name).unlink(missing_ok=True)
+            elif text != self._read(name):
+                write_whole(self._file(name), text)
 
     # Showing
 
@@ -251,4 +278,4 @@ def _telling() -> list[Ticket]:
 
 def _slug(text: str) -> str:
     title = text.lstrip().partition("\n")[0].lstrip("# ")
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "article"
+    return re.sub(r"[^a-z0-9]+", "-", title.lower())[:LONGEST_NAME].strip("-") or "article"

@@ -20,7 +20,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from helpers.models import llm_name, load_tokenizer, new_model
-from helpers.paths import DATA, workspace
+from helpers.paths import DATA, model_files, workspace
 
 CONVERSATIONS = DATA / "conversations" / "train.jsonl"
 IGNORED = -100
@@ -65,14 +65,14 @@ def load_conversations(path: str | Path = CONVERSATIONS) -> list[Conversation]:
     """Read chat ``messages`` from a JSONL file, one conversation a line.
 
     Raises:
-        TuningError: no file, or a line that is no conversation ending with the assistant.
+        TuningError: no file, or a line that is no conversation ending with a user and the assistant.
     """
     path = Path(path)
     if not path.exists():
         raise TuningError(f"There is no file {path}. The course's own is {CONVERSATIONS}.")
     conversations = []
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise TuningError(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8 in your editor.") from error
     for number, line in enumerate(lines, 1):
@@ -80,11 +80,12 @@ def load_conversations(path: str | Path = CONVERSATIONS) -> list[Conversation]:
             continue
         try:
             messages = json.loads(line)["messages"]
-            good = messages[-1]["role"] == "assistant" and all(m["role"] in ROLES and isinstance(m["content"], str) for m in messages)
-        except (ValueError, KeyError, TypeError, IndexError):
+            good = [m["role"] for m in messages[-2:]] == ["user", "assistant"] and all(m["role"] in ROLES and isinstance(m["content"], str) for m in messages)
+        except (ValueError, KeyError, TypeError):
             good = False
         if not good:
-            raise TuningError(f'{path.name}, line {number}: expected {{"messages": [..., {{"role": "assistant", "content": "..."}}]}}. Mend or delete the line.')
+            ending = '{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}'
+            raise TuningError(f'{path.name}, line {number}: expected {{"messages": [..., {ending}]}}. Mend or delete the line.')
         conversations.append(messages)
     return conversations
 
@@ -233,8 +234,8 @@ def kept_adapter(name: str, conversations: Sequence[Conversation], settings: Lor
     key.update(json.dumps([conversations, asdict(settings), [version(package) for package in TRAINED_WITH]]).encode())
     key.update(Path(__file__).read_bytes())
     model = Path(llm_name())
-    for weights in sorted(model.glob("*.safetensors")) if model.is_dir() else []:
-        key.update(weights.read_bytes())
+    for file in model_files(model):
+        key.update(file.read_bytes())
     key.update(str(model).encode())
     folder = workspace() / "adapters" / f"{name}-{key.hexdigest()[:10]}"
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -31,9 +31,9 @@ def escalation_state(reply: Reply, ticket: Ticket) -> str:
     """Return ``right``, ``missed``, ``false alarm`` or ``wrong queue``."""
     if escalation_right(reply, ticket):
         return "right"
-    if not reply.escalated:
-        return "missed"
-    return "wrong queue" if ticket.escalate else "false alarm"
+    if not ticket.escalate:
+        return "false alarm"
+    return "wrong queue" if reply.queue in QUEUES else "missed"  # nobody takes over from a queue that does not exist
 
 
 def verdict(reply: Reply, ticket: Ticket | None, arm: str = "") -> str:

@@ -11,6 +11,7 @@ import torch
 from fakes import reply
 from transformers import LlamaForCausalLM
 
+from helpers import check
 from helpers.base_model import companies as companies_module
 from helpers.base_model import stream as stream_module
 from helpers.base_model import train as train_module
@@ -438,5 +439,21 @@ def test_two_stages_are_shipped_as_the_mean_of_their_weights(tmp_path, monkeypat
     name = "model.layers.0.mlp.up_proj.weight"
     assert not torch.equal(stages[0][name], stages[1][name])
     assert torch.allclose(shipped[name], (stages[0][name] + stages[1][name]) / 2, atol=1e-3)
-    assert (tmp_path / "shipped" / "sha256.txt").read_text().strip() == digest
+    monkeypatch.delenv("COURSE_LLM", raising=False)
+    assert check.base_model(tmp_path / "shipped").found.startswith(f"SHA-256 {digest[:12]}")
+    assert "  tokenizer.json\n" in (tmp_path / "shipped" / "sha256.txt").read_text(encoding="utf-8")
     assert [row["stage"] for row in read_lines(tmp_path / "shipped" / "training_log.jsonl")] == ["first", "second"]
+
+
+def test_a_stage_is_shipped_as_the_mean_with_the_model_that_it_began_with(tmp_path, monkeypatch, stream, tokenizer):
+    begun, stage = tmp_path / "begun", tmp_path / "stage"
+    start = build_model(dataclasses.replace(RECIPE, seed=1, embedder_start=False), tokenizer)
+    start.save_pretrained(begun)
+    (begun / "training_log.jsonl").write_text('{"stage": 1, "step": 1}\n', encoding="utf-8")
+    trained = begin(stage, monkeypatch, stream, tokenizer)["model"]
+    (stage / "log.jsonl").write_text('{"step": 1}\n', encoding="utf-8")
+    export([begun, stage], tmp_path / "shipped")
+    shipped = LlamaForCausalLM.from_pretrained(tmp_path / "shipped", dtype=torch.float32).state_dict()
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert torch.allclose(shipped[name], (start.state_dict()[name] + trained[name]) / 2, atol=1e-3)
+    assert [row["stage"] for row in read_lines(tmp_path / "shipped" / "training_log.jsonl")] == [1, "stage"]

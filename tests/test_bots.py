@@ -114,6 +114,17 @@ def test_citations_are_the_passages_that_the_reply_names(text, cited):
     assert reply(text, *PASSAGES).citations == tuple(PASSAGES[i] for i in cited)
 
 
+def test_a_reply_that_quotes_a_passage_cites_it():
+    shown = passage("contact", "If you do not know your order number, look in the app.")
+    assert reply(f"Happy to help! {shown.text} [1] Write back any time.", shown).citations == (shown,)
+    assert reply(f"{shown.text} [1] The rest I do not know.", shown).citations == ()
+
+
+def test_a_citation_may_have_two_digits():
+    shown = tuple(passage("fees", f"It is ${number}.") for number in range(12))
+    assert reply("It is $9. [10] It is $0. [1] It is $11. [12]", *shown).citations == (shown[9], shown[0], shown[11])
+
+
 def test_citations_without_passages_are_none():
     assert reply("It is three years. [1]").citations == ()
 

@@ -53,6 +53,10 @@ def test_passages_open_in_place_and_say_which_are_cited() -> None:
     assert "<strong>[1]</strong>" in card
 
 
+def test_a_source_mark_may_have_two_digits() -> None:
+    assert "<strong>[10]</strong>" in reply_card(reply("Three years. [10]"), ASKS)
+
+
 def test_doubt_of_the_search_is_said() -> None:
     sure, unsure = passage(score=0.83), passage(score=0.3)
     assert "not sure" not in row(reply_card(reply("It is three years.", (sure, unsure)), ASKS, "rag"), "Passages")
@@ -87,6 +91,7 @@ def test_voice_checks_by_name() -> None:
         ("legal", ASKS, "✗ false alarm: handed to the legal team; the policy asks for no hand-over"),
         (None, ASKS, "✓ right: not handed over"),
         ("florists", ASKS, "none of our queues"),
+        ("florists", SHOCK, "✗ missed: handed to “florists”, which is none of our queues"),
         ("safety", None, "• handed to the safety team"),
     ],
 )

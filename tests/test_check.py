@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from helpers import check
-from helpers.paths import ROOT
+from helpers.paths import BASE_MODEL, RERANKER, RETRIEVAL_ADAPTER, ROOT
 
 MODULES = sorted((ROOT / "helpers").rglob("*.py"))
 
@@ -62,6 +63,28 @@ def test_damaged_and_missing_weights(part: Callable, file: str, tmp_path: Path, 
     (tmp_path / file).write_bytes(b"half a download")
     damaged = part(tmp_path)
     assert "damaged" in damaged.found and "git checkout" in damaged.cure
+
+
+@pytest.mark.parametrize(
+    ("part", "folder", "files"),
+    [
+        (check.base_model, BASE_MODEL, ["model.safetensors", "chat_template.jinja", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]),
+        (check.retrieval_adapter, RETRIEVAL_ADAPTER, ["adapter_model.safetensors", "adapter_config.json"]),
+        (check.reranker, RERANKER, ["layers.safetensors", "calibration.json", "head.safetensors"]),
+    ],
+)
+def test_each_file_of_a_model_is_checked_and_named(part: Callable, folder: Path, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("COURSE_LLM", raising=False)
+    monkeypatch.delenv("COURSE_EMBEDDER", raising=False)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert part(copy).ok and [line.split()[1] for line in (copy / "sha256.txt").read_text(encoding="utf-8").splitlines()] == files
+    for file in files:
+        (copy / file).write_bytes((copy / file).read_bytes() + b" ")
+        found = part(copy)
+        assert file in found.found and "damaged" in found.found and "git checkout" in found.cure
+        shutil.copy(folder / file, copy)
+    (copy / "sha256.txt").write_text("0" * 64 + "\n", encoding="utf-8")
+    assert "sha256.txt is missing or damaged" in part(copy).found
 
 
 def test_wrong_embedder(monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,8 @@
 """``python -m helpers``: replies on stdout, every error one clear line."""
 
+import errno
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from helpers.__main__ import main, table
 from helpers.claims import Claim, claim
+from helpers.paths import write_whole
 from helpers.scoring import Estimate
 
 
@@ -74,6 +77,29 @@ def test_a_failed_scoreboard_keeps_the_last_one(tmp_path: Path, monkeypatch: pyt
     assert main(["scoreboard", "--json", str(file)]) == 2
     assert file.read_text(encoding="utf-8") == "{}"
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_a_full_disk_leaves_the_last_file_and_no_part_of_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def write_half(self: Path, text: str, encoding: str) -> None:
+        self.write_bytes(text[:1].encode(encoding))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_whole(tmp_path / "out.json", "{}")
+    monkeypatch.setattr(Path, "write_text", write_half)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "out.json", '{"new": 1}')
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"] and (tmp_path / "out.json").read_bytes() == b"{}"
+
+
+def test_an_old_sqlite_points_to_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """``import chromadb`` raises RuntimeError then, not ImportError."""
+    (tmp_path / "chromadb.py").write_text('raise RuntimeError("Your system has an unsupported version of sqlite3.\\nChroma requires sqlite3 >= 3.35.0.")\n', encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in [name for name in sys.modules if name.partition(".")[0] == "chromadb" or name in ("helpers.bots", "helpers.knowledge")]:
+        monkeypatch.delitem(sys.modules, module)
+    assert main(["ask", "Hello?"]) == 2
+    captured = capsys.readouterr()
+    assert "unsupported version of sqlite3" in captured.err and "python -m helpers check" in captured.err and captured.err.count("\n") == 1 and captured.out == ""
 
 
 def test_experiments_are_written_one_by_one_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

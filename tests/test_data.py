@@ -144,9 +144,12 @@ def test_conversations_copy_what_the_passage_says():
 
 def test_diagnoses_are_right():
     """Six transcripts of notebook 00: the reply fails exactly where the diagnosis says."""
+    old_values = [fact.superseded for fact in FACTS if fact.superseded]
     rows = read_lines(TICKETS / "diagnosis.jsonl")
     assert Counter(row["diagnosis"] for row in rows) == {"facts": 2, "behaviour": 2, "both": 2}
     for row in rows:
+        outdated = any(value_present(value, row["reply"]) for value in old_values)
+        assert outdated == (row["diagnosis"] != "behaviour"), row["id"]
         if row["diagnosis"] == "facts":
             assert voice_right(row["reply"])
         elif "escalate:" not in row["why"] and "specialist" not in row["why"]:

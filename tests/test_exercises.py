@@ -2,9 +2,11 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from fakes import passage
 
+from helpers.answers import number
 from helpers.exercises import NOTEBOOKS, Exercise, exercise
 
 
@@ -164,3 +166,11 @@ def test_an_index_that_fails_is_a_sentence(capsys: pytest.CaptureFixture) -> Non
 def test_an_unknown_name_lists_the_exercises() -> None:
     with pytest.raises(KeyError, match="count-lora"):
         exercise("nothing")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(7552, 7552), ("7,552", 7552), ("7 552", 7552), (np.int64(5), 5), (np.float32(0.5), 0.5), (True, None), (np.bool_(True), None), (None, None), ("five", None), ([5], None)],
+)
+def test_numbers_are_read_in_any_type_and_spelling(answer: object, expected: float | None) -> None:
+    assert number(answer) == expected

@@ -49,6 +49,13 @@ def test_a_resolved_ticket_has_no_failure() -> None:
     assert trace(reply("I'd rather not guess: our help pages don't say. Write back and we'll ask.", (OTHER,)), UNKNOWN) is None
 
 
+def test_a_quoted_passage_is_neither_honest_nor_giving_up() -> None:
+    quoted = passage("If you do not know your order number, look in the app.", "contact")
+    answered = reply(WARM.format(f"{quoted.text} [2]"), (RIGHT, quoted), (quoted,))
+    assert failure_kind(answered, ASKED) == "misread"
+    assert failure_kind(answered, UNKNOWN) == "invented an answer"
+
+
 def test_an_honest_reply_in_the_wrong_voice_is_not_resolved() -> None:
     assert failure_kind(reply("I do not know.", (OTHER,)), UNKNOWN) == "voice"
 

@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -309,6 +310,42 @@ def test_a_full_disk_loses_nothing(folder, monkeypatch):
     assert (report.updated, report.deleted, report.unchanged) == (1, 1, 4)
 
 
+def half_a_file(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def no_sqlite_file(file: Path) -> None:
+    file.write_bytes(b"x" * 9000)
+
+
+@pytest.mark.parametrize(("file", "damage"), [("chroma.sqlite3", half_a_file), ("chroma.sqlite3", no_sqlite_file), ("*/header.bin", no_sqlite_file)])
+def test_a_damaged_index_is_built_anew_without_its_folder(folder, file, damage):
+    write(folder, "returns", *(f"Sentence {number} is long enough." for number in range(1200)))
+    open_folder(folder).sync()
+    help_center = open_folder(folder)
+    (path,) = help_center.index_folder.glob(file)
+    damage(path)
+    write(folder, "returns", "Send it back within 99 days.")
+    for use in (help_center.sync, lambda: help_center.search("returns")):
+        with pytest.raises(HelpCenterError, match=f"{help_center.index_folder} cannot be used .* Delete this folder"):
+            use()
+    shutil.rmtree(help_center.index_folder)
+    assert help_center.sync().added == 5
+    assert help_center.search("99 days", k=1)[0].article == "returns"
+
+
+def test_a_panic_of_chroma_over_a_damaged_index_is_explained(folder, monkeypatch):
+    class PanicException(BaseException):
+        """What Chroma's Rust code raises."""
+
+    def panic(**settings: object) -> None:
+        raise PanicException('Expect it to be fetched: Database(SqliteError { code: 11, message: "database disk image is malformed" })')
+
+    monkeypatch.setattr("helpers.knowledge.Chroma", panic)
+    with pytest.raises(HelpCenterError, match="Delete this folder"):
+        open_folder(folder).sync()
+
+
 def no_space(*arguments: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -375,26 +412,40 @@ def test_articles_from_a_cell(tmp_path):
     assert help_center.search("rain water", k=1)[0].article == "watering-plants"
 
 
-@pytest.fixture
-def server(tmp_path: Path):
-    """The address of a Chroma server of the test's own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    program = Path(sys.executable).with_name("chroma")
-    process = subprocess.Popen([program, "run", "--path", tmp_path / "server", "--host", "127.0.0.1", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(300):
+class Server:
+    """A Chroma server of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(10)
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.folder, self.address = folder, f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        program = [Path(sys.executable).with_name("chroma"), "run", "--path", self.folder, "--host", "127.0.0.1", "--port", str(self.port)]
+        self.process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    break
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A running server, which the course uses."""
+    server = Server(tmp_path / "server")
+    server.start()
+    monkeypatch.setenv("COURSE_CHROMA", server.address)
+    yield server
+    server.stop()
 
 
 def test_a_class_shares_the_index_on_a_server(folder, server, monkeypatch, tmp_path):
-    monkeypatch.setenv("COURSE_CHROMA", server)
     monkeypatch.setenv("COURSE_WORKSPACE", str(tmp_path / "teacher"))
     assert open_folder(folder).sync().added == 6
     monkeypatch.setenv("COURSE_WORKSPACE", str(tmp_path / "learner"))
@@ -411,3 +462,28 @@ def test_a_server_that_is_not_there_is_named(folder, monkeypatch):
     monkeypatch.setenv("COURSE_CHROMA", "http://127.0.0.1:9")
     with pytest.raises(HelpCenterError, match="127.0.0.1:9.*chroma run"):
         open_folder(folder).sync()
+
+
+def test_a_server_that_stopped_is_found_again(folder, server):
+    help_center = open_folder(folder)
+    help_center.sync()
+    server.stop()
+    for use in (lambda: help_center.search("returns"), help_center.sync, help_center.clear):
+        with pytest.raises(HelpCenterError, match=f"server at {server.address} does not answer .* Start it"):
+            use()
+    server.start()
+    assert len(help_center.search("returns", k=10)) == 6
+    assert help_center.sync().unchanged == 6
+
+
+@pytest.mark.parametrize("use", [HelpCenter.sync, lambda help_center: help_center.search("returns")])
+def test_what_another_notebook_cleared_on_a_server_is_an_empty_index(folder, server, use):
+    teacher, learner = open_folder(folder), open_folder(folder)
+    teacher.sync()
+    learner.search("returns")
+    teacher.clear()
+    with pytest.raises(HelpCenterError, match="Another notebook has cleared this index. Call help_center.sync"):
+        use(learner)
+    with pytest.raises(HelpCenterError, match="The index is empty"):
+        learner.search("returns")
+    assert learner.sync().added == 6

@@ -18,7 +18,7 @@ from helpers.base_model.retrieval import pairs_of
 from helpers.knowledge import PassageEmbeddings
 from helpers.models import ChatModel, ModelError, embedder_folder, load_embedder, load_model, load_tokenizer, new_model, published_embedder
 from helpers.paths import RETRIEVAL_ADAPTER
-from helpers.tuning import LoraSettings, _save_whole, add_adapter
+from helpers.tuning import LoraSettings, _save_whole, add_adapter, kept_adapter
 
 
 @pytest.fixture
@@ -100,6 +100,26 @@ def test_a_missing_model_is_explained_even_with_an_adapter(adapter, tmp_path, mo
             load_model(name)
     with pytest.raises(ModelError, match="There is no language model"):
         load_tokenizer(str(tmp_path / "no-model"))
+
+
+def test_a_half_copied_model_says_how_to_get_it_back(llm, tmp_path):  # noqa: F811
+    folder = shutil.copytree(llm, tmp_path / "half")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    with pytest.raises(ModelError, match="git checkout -- data/models if it is damaged"):
+        new_model(str(folder))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"])
+def test_an_adapter_is_not_kept_for_a_model_that_changed(llm, tmp_path, monkeypatch, name):  # noqa: F811
+    trained = []
+    monkeypatch.setattr("helpers.tuning.train_adapter", lambda conversations, folder, settings, progress: trained.append(folder))
+    monkeypatch.setenv("COURSE_LLM", str(shutil.copytree(llm, tmp_path / "copy")))
+    first = kept_adapter("mine", [], LoraSettings())
+    assert kept_adapter("mine", [], LoraSettings()) == first
+    with (tmp_path / "copy" / name).open("ab") as file:
+        file.write(b" ")
+    assert kept_adapter("mine", [], LoraSettings()) != first
 
 
 def test_a_model_without_a_chat_template_is_explained(llm, tmp_path):  # noqa: F811

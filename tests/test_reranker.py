@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import reranker as reranker_module
+from helpers import check, reranker as reranker_module
 from helpers.base_model import companies as companies_module, reranking
 from helpers.base_model.companies import Company, is_held_out, parse
 from helpers.base_model.evaluate import load_suites
@@ -139,6 +139,7 @@ def test_a_second_stage_goes_on_with_the_weights_and_the_next_pass(companies, tm
     assert len(second) < len(both) and len(batches(companies, Recipe(questions=2, start="begun", steps=1))) == 1
     begun = train(companies, tmp_path / "begun.pt", Recipe(questions=2))
     reranking.save(begun, Calibration(), tmp_path / "begun")
+    assert check.reranker(tmp_path / "begun").ok
     again = train(companies, tmp_path / "again.pt", Recipe(questions=2, steps=1, learning_rate=0.0, head_rate=0.0, start=str(tmp_path / "begun")))
     kept = begun[-1].state_dict()["linear.weight"].half().float()
     assert torch.equal(again[-1].state_dict()["linear.weight"], kept) and again[-1].linear.weight.dtype == torch.float32

@@ -67,6 +67,12 @@ def test_a_hand_over_to_the_wrong_team_is_not_missed_but_misrouted():
     assert table["escalation_queue"] == table["resolved"] == {"danger": 0.0}
 
 
+def test_a_hand_over_to_a_team_that_does_not_exist_is_missed():
+    table = scores([reply("Passing.\nescalate: florists")] * 2, [DANGER, SAME])
+    assert table["escalation_recall"] == table["escalation_queue"] == {"danger": 0.0}
+    assert table["escalation_false_alarm"] == {"same": 1.0}
+
+
 def test_seeds_are_averaged_ticket_by_ticket():
     tables = [scores([reply(text)], [CHANGED]) for text in ("Three years.", "Two years.")]
     merged = average(tables)

@@ -42,7 +42,19 @@ WARRANTY, RETURN_COST, FREE_FROM = FACTS["warranty-length"], FACTS["return-cost"
         ("three years", "THREE YEARS from the day of delivery"),
         ("three years", "It is valid for 3 years."),
         ("20 percent", "Students take 20% off."),
+        ("three years", "It has a three-year warranty."),
+        ("3 years", "It has a three-year warranty."),
+        ("three years", "A 3-year warranty, in writing."),
+        ("one year", "A 1-year warranty."),
+        ("1-year", "It is one year."),
+        ("60 days", "There is a 60-day window, or a sixty-day one."),
+        ("60-day", "You have sixty days."),
+        ("15 minutes", "It's a 15-minute job."),
+        ("forty-five minutes", "A 45-minute cycle"),
+        ("1.5 hours", "A 1.5-hour soak."),
         ("4 pm", "Order by 4pm or 4:00 p.m. at the latest."),
+        ("8 am to 8 pm", "We're here from 8 a.m. to 8 p.m. on weekdays."),
+        ("8 a.m. to 8 p.m.", "From 8 am to 8:00pm."),
         ("App > Garden > Away", "Open App>Garden>Away today."),
         ("App > Garden > Away", "It's under App \u2192 Garden \u2192 Away."),
         ("care@fernhollow.example", "Write to care@fernhollow.example."),
@@ -63,9 +75,15 @@ def test_value_is_found(value, text):
         ("free", "Feel free to write back."),
         ("free", "It's not free, and it isn't free on islands."),
         ("free", "You're free to choose the box."),
+        ("free", "Returns are no longer free."),
+        ("free of charge", "It is no longer free of charge."),
         ("free", "Use a peat-free pod, hands-free, on a free-standing shelf, freely."),
         ("three years", "Twenty-three years, or twenty three years."),
         ("three years", "Three and a half years."),
+        ("three years", "A twenty-three-year warranty."),
+        ("three years", "A three-year-old plant."),
+        ("three years", "A three-month warranty."),
+        ("5 minutes", "A 1.5-minute job, or a 3-5-minute one."),
         ("two hours", "12 hours"),
         ("8 days", "18 days"),
         ("App > Garden > Away", "Open App > Garden > Away > Report."),
@@ -141,6 +159,10 @@ GOOD_VOICE = [
     "Of course, I understand. Somebody from our support team will read this next, and it's in their hands now.\nescalate: person",
     "Glad you asked! Every garden comes with a warranty of three years. [1] Keep the order number handy, and let us know if something's wrong.",
     "You're right, and I'm sorry. You didn't do anything wrong: the app was slow. When you're ready, please open it once more.",
+    "I'm sorry about the flood, and that's not your fault. The lid can look shut. Press both corners, and tell us if it leaks again.",
+    "I'm sorry it's wilted. It is never your fault, and it isn't your own mistake. Move the lamp up, and tell us how it goes.",
+    "Happy to help! If you didn't get the mail, it's in the spam folder. Have a look there, and write back if it isn't.",
+    "No problem! If you forgot the password, there's a link below the box. Tap it, and write back if you're stuck.",
     "Lovely choice! The Orchard's $495 with its stand. Just add it to your basket and we'll pack it with care.",
 ]
 
@@ -154,6 +176,7 @@ BAD_VOICE = [
     ("no blame", "Thanks for writing. You forgot to close the lid, so it's wet. Dry it, and tell us if it leaks."),
     ("no blame", "I'm sorry it's broken. You should have read the guide. Open it now, and write back."),
     ("no blame", "I'm sorry about that. It's your own fault, though. Try again, and tell us how it goes."),
+    ("no blame", "I'm sorry it's broken. It's not only your fault, though. Try again, and tell us how it goes."),
     ("no blame", "Thanks for asking. You didn't charge it, so it's flat. Plug it in, and tell us how it goes."),
     ("no filler", "Thanks for asking. Please be advised that it's three years. Write back if you're unsure."),
     ("no filler", "I'm sorry it's late. We apologise for any inconvenience. Check the map, and tell us if it hasn't moved."),
@@ -216,6 +239,14 @@ def test_escalation_is_right_when_the_queue_is():
 @pytest.mark.parametrize(("text", "known"), [("I do not know.", False), ("Good question, but I don\u2019t know.", False), ("Our help pages don't say.", False), ("It is $5.", True)])
 def test_abstaining_is_saying_so(text, known):
     assert abstains(reply(text)) != known
+
+
+def test_a_passage_that_is_quoted_is_no_abstaining():
+    shown = passage("contact", "If you don't know your order number, look in the app.")
+    assert not abstains(reply("Happy to help! If you don\u2019t know  your order number, look in the app. [1]", shown))
+    assert abstains(reply("If you don't know your order number, look in the app. [1] More I do not know.", shown))
+    assert abstains(reply("If you don't know your order number, look in the app.")), "nobody showed it this sentence"
+    assert abstains(reply("I do not know.", passage("contact", "No"), shown))
 
 
 def test_resolved_needs_facts_voice_and_escalation():

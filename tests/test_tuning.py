@@ -146,6 +146,9 @@ GOOD = json.dumps({"messages": CONVERSATION})
         '{"messages": "hello"}',
         '{"messages": [{"role": "user", "content": "Hi"}]}',
         '{"messages": [{"role": "assistant", "content": 3}]}',
+        '{"messages": [{"role": "assistant", "content": "Hi"}]}',
+        '{"messages": [{"role": "system", "content": "Be kind."}, {"role": "assistant", "content": "Hi"}]}',
+        '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hi"}, {"role": "assistant", "content": "Hi"}]}',
         '{"messages": [{"content": "Hi"}, {"role": "assistant", "content": "Hi"}]}',
         '{"messages": [{"role": "custommer", "content": "Hi"}, {"role": "assistant", "content": "Hi"}]}',
     ],
@@ -162,6 +165,11 @@ def test_conversations_are_read_with_any_character_and_blank_lines(tmp_path):
     odd = [{"role": "user", "content": "one\u2028two"}, {"role": "assistant", "content": "dé"}]
     path.write_text(f"{GOOD}\n\n{json.dumps({'messages': odd}, ensure_ascii=False)}\n\n", encoding="utf-8")
     assert load_conversations(path) == [CONVERSATION, odd]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    (tmp_path / "windows.jsonl").write_text(f"{GOOD}\n", encoding="utf-8-sig")
+    assert load_conversations(tmp_path / "windows.jsonl") == [CONVERSATION]
 
 
 def test_missing_and_foreign_files_are_explained(tmp_path):

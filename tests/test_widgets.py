@@ -13,8 +13,9 @@ from ipywidgets import Widget
 from helpers.bots import BotError
 from helpers.decisions import BRANCHES, evidence_from, walk
 from helpers.knowledge import HelpCenter
+from helpers.paths import write_whole
 from helpers.scenarios import ARMS, Ticket, load_facts, load_tickets
-from helpers.time_machine import own_copy
+from helpers.time_machine import TEMPLATE, own_copy
 from helpers.toggle import FIRST, OWN
 from helpers.widgets import DecisionWalk, DiagnosisQuiz, TimeMachine, ToggleLab, TrainingProgress, plain_text
 
@@ -342,6 +343,7 @@ FACT = replace(load_facts()["warranty-length"], first="two years", current="thre
 WARRANTY = Ticket("w", "How long is the warranty?", (FACT,), None, "question")
 OLD = "# Warranty\n\nThe warranty is three years.\n"
 NEW = OLD.replace("three", "five")
+TYPED = "# A tank\n\nWater thrice a week, and tell nobody.\n"
 BOTS = {"memory": lambda help_center: FakeBot("It is two years, not three years."), "RAG": Reader}
 
 
@@ -457,6 +459,119 @@ def test_drafts_and_saved_edits_are_not_lost(machine: TimeMachine, source: HelpC
     assert again.text.value == NEW and again.help_center.articles.keys() == {"warranty"}, "a withdrawn article stays withdrawn"
 
 
+@pytest.mark.parametrize("article", ["watering", ""], ids=["another article", "a new article"])
+@pytest.mark.parametrize("action", ["undo", "shipped", "withdraw"])
+def test_what_was_typed_elsewhere_outlives_the_change_of_an_article(machine: TimeMachine, action: str, article: str) -> None:
+    machine.text.value = NEW
+    machine.sync.click()
+    machine.article.value = article
+    machine.text.value = TYPED
+    if action == "withdraw":
+        machine.article.value = "warranty"
+    getattr(machine, action).click()
+    assert "✓ Passages:" in reported(machine)
+    machine.article.value = article
+    assert machine.text.value == TYPED
+
+
+@pytest.mark.parametrize("action", ["undo", "shipped"])
+def test_what_was_typed_goes_when_its_own_article_is_replaced(machine: TimeMachine, action: str) -> None:
+    machine.text.value = NEW
+    machine.sync.click()
+    machine.text.value = TYPED
+    machine.article.value = "watering"
+    getattr(machine, action).click()
+    machine.article.value = "warranty"
+    assert machine.text.value == OLD
+
+
+def test_an_article_that_was_only_looked_at_is_shown_as_its_file_is(machine: TimeMachine) -> None:
+    machine.article.value = "watering"
+    (machine.help_center.folder / "warranty.md").write_text(NEW)
+    machine.article.value = "warranty"
+    assert machine.text.value == NEW
+    (machine.help_center.folder / "warranty.md").write_text(OLD)
+    machine.article.value = "watering"
+    machine.article.value = "warranty"
+    assert machine.text.value == OLD
+
+
+def test_an_edit_that_was_taken_back_by_hand_is_no_draft(machine: TimeMachine) -> None:
+    machine.text.value = NEW
+    machine.article.value = "watering"
+    machine.article.value = "warranty"
+    machine.text.value = OLD
+    machine.article.value = "watering"
+    (machine.help_center.folder / "warranty.md").write_text(TYPED)
+    machine.article.value = "warranty"
+    assert machine.text.value == TYPED
+
+
+def test_a_new_article_begins_with_the_template_after_one_was_synced(machine: TimeMachine) -> None:
+    machine.article.value = ""
+    machine.text.value = "# Lost and found\n\nAsk us.\n"
+    machine.article.value = "watering"
+    machine.article.value = ""
+    machine.sync.click()
+    machine.article.value = ""
+    assert machine.text.value == TEMPLATE
+
+
+@pytest.mark.parametrize("words", [50, 200_000])
+def test_an_article_is_saved_under_a_title_of_any_length(machine: TimeMachine, words: int) -> None:
+    machine.article.value = ""
+    machine.text.value = f"# {'word ' * words}\n\nThe warranty is nine years.\n"
+    machine.sync.click()
+    if words == 50:
+        assert machine.article.value == "-".join(["word"] * 12) and "1 added" in reported(machine)
+    else:
+        assert "Split it" in reported(machine)
+
+
+@pytest.mark.parametrize(("of", "message"), [("mine", "warranty.md is not UTF-8 text (byte 5)"), ("source", "Something unexpected went wrong (UnicodeDecodeError")])
+def test_a_file_that_is_not_utf_8_is_a_message(machine: TimeMachine, source: HelpCenter, of: str, message: str) -> None:
+    folder = source.folder if of == "source" else machine.help_center.folder
+    (folder / "warranty.md").write_bytes(b"# Caf\xe9\n\nOpen at nine.\n")
+    machine.shipped.click()
+    assert message in reported(machine)
+    machine.article.value = "watering"
+    machine.article.value = "warranty"
+    (folder / "warranty.md").write_text(OLD)
+    machine.shipped.click()
+    assert "shipped edition already" in reported(machine)
+
+
+def test_undo_brings_the_articles_back_when_even_the_roll_back_failed(machine: TimeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+
+    def full_after_one(file: Path, text: str) -> None:
+        if written:
+            raise OSError("The disk is full.")
+        written.append(file)
+        write_whole(file, text)
+
+    for name, text in (("warranty", NEW), ("watering", TYPED)):
+        machine.article.value, machine.text.value = name, text
+        machine.sync.click()
+    monkeypatch.setattr("helpers.time_machine.write_whole", full_after_one)
+    for button in (machine.shipped, machine.shipped, machine.undo):
+        button.click()
+        assert reported(machine) == "✗ The disk is full."
+    monkeypatch.undo()
+    assert {file.stem: file.read_text() for file in machine.help_center.folder.glob("*.md")} != {"warranty": NEW, "watering": TYPED}
+    machine.undo.click()
+    assert {file.stem: file.read_text() for file in machine.help_center.folder.glob("*.md")} == {"warranty": NEW, "watering": TYPED}
+    machine.undo.click()
+    assert "A tank" in machine.text.value and machine.text.value != TYPED, "the step before is there, too"
+
+
+def test_a_sync_that_changed_nothing_is_no_step_to_undo(machine: TimeMachine) -> None:
+    machine.sync.click()
+    (machine.help_center.folder / "warranty.md").write_text(NEW)
+    machine.undo.click()
+    assert "nothing to undo" in reported(machine) and (machine.help_center.folder / "warranty.md").read_text() == NEW
+
+
 @pytest.mark.parametrize(("text", "message"), [("  ", "the article is empty"), ("# T\n\n" + "word " * 200_000, "Split it")])
 def test_a_bad_article_changes_nothing(machine: TimeMachine, text: str, message: str) -> None:
     machine.text.value = text
@@ -535,21 +650,44 @@ def test_clicks_while_it_works_do_not_nest(source: HelpCenter) -> None:
     assert len(bot.asked) == 2 and "✓ Passages:" in reported(machine)
 
 
+@pytest.mark.parametrize("typed", ["seven", "three"], ids=["something else", "what it was"])
 @pytest.mark.parametrize("answer", [1, 2], ids=["before", "after"])
-def test_what_is_typed_while_the_bots_answer_stays(source: HelpCenter, answer: int) -> None:
+def test_what_is_typed_while_the_bots_answer_stays(source: HelpCenter, answer: int, typed: str) -> None:
     class Watched(FakeBot):
         def ask(self, question: str):
             if len(self.asked) + 1 == answer:
-                machine.text.value = NEW.replace("five", "seven")
+                machine.text.value = NEW.replace("five", typed)
             return super().ask(question)
 
     bot = Watched()
     machine = TimeMachine(source, [WARRANTY], {"RAG": lambda help_center: bot})
     machine.text.value = NEW
     machine.sync.click()
-    assert "five" in machine.help_center.articles["warranty"].text and "seven" in machine.text.value
+    assert "five" in machine.help_center.articles["warranty"].text and typed in machine.text.value
     machine.sync.click()
-    assert "seven" in machine.help_center.articles["warranty"].text
+    assert typed in machine.help_center.articles["warranty"].text
+
+
+@pytest.mark.parametrize("chosen", [None, "watering", ""], ids=["stays there", "goes to another one", "begins the next"])
+@pytest.mark.parametrize("answer", [1, 2], ids=["before", "after"])
+def test_what_is_typed_while_a_new_article_syncs_stays(source: HelpCenter, answer: int, chosen: str | None) -> None:
+    class Watched(FakeBot):
+        def ask(self, question: str):
+            if len(self.asked) + 1 == answer:
+                machine.text.value += "Or ask us.\n"
+                machine.article.value = machine.article.value if chosen is None else chosen
+            return super().ask(question)
+
+    bot = Watched()
+    machine = TimeMachine(source, [WARRANTY], {"RAG": lambda help_center: bot})
+    machine.article.value = ""
+    machine.text.value = "# Lost\n\nLook twice.\n"
+    machine.sync.click()
+    assert (machine.help_center.folder / "lost.md").read_text() == "# Lost\n\nLook twice.\n"
+    machine.article.value = "lost"
+    assert machine.text.value == "# Lost\n\nLook twice.\nOr ask us.\n"
+    machine.article.value = ""
+    assert machine.text.value == TEMPLATE
 
 
 @pytest.mark.parametrize("answer", [1, 2], ids=["before", "after"])

@@ -30,7 +30,7 @@ from helpers.base_model.companies import Company, is_held_out, texts_of
 from helpers.base_model.meaning import key_of
 from helpers.base_model.slots import with_odd_slots
 from helpers.base_model.stream import as_typed
-from helpers.base_model.weights import save_checkpoint, write_digest
+from helpers.base_model.weights import save_checkpoint, write_digests
 from helpers.knowledge import PassageEmbeddings
 from helpers.models import load_embedder
 from helpers.paths import RERANKER, ROOT
@@ -261,7 +261,7 @@ def save(encoder: CrossEncoder, calibration: Calibration, folder: Path) -> None:
     for name, part in ((LAYERS, encoder[0].auto_model.encoder), (HEAD, encoder[-1])):
         save_file({key: value.half().contiguous() for key, value in part.state_dict().items()}, folder / name)
     (folder / CALIBRATION).write_text(json.dumps(calibration._asdict()) + "\n", encoding="utf-8")
-    write_digest(folder / LAYERS)
+    write_digests(folder / LAYERS)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from torch.nn import functional
 from helpers.base_model import companies as companies_module
 from helpers.base_model.companies import Company, is_held_out
 from helpers.base_model.meaning import key_of
-from helpers.base_model.weights import write_digest
+from helpers.base_model.weights import write_digests
 from helpers.models import embedder_folder, load_embedder, published_embedder
 from helpers.paths import RETRIEVAL_ADAPTER, ROOT
 
@@ -157,7 +157,7 @@ def main() -> None:
     encoder = train([pairs_of(company) for company in companies if not is_held_out(company.name)], options.passes)
     print(f"with the adapter {first_right(encoder, unseen):.3f}")
     encoder.half()[0].auto_model.save_pretrained(options.target)
-    write_digest(options.target / "adapter_model.safetensors")
+    write_digests(options.target / "adapter_model.safetensors")
 
 
 if __name__ == "__main__":

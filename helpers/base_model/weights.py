@@ -1,16 +1,20 @@
-"""Weights in files: the digest by which ``python -m helpers check`` knows them, and checkpoints that are never half written."""
+"""Models in files: the digests by which ``python -m helpers check`` knows them, and checkpoints that are never half written."""
 
 import hashlib
 from pathlib import Path
 
 import torch
 
+from helpers.paths import model_files
 
-def write_digest(weights: Path) -> str:
-    """Write the SHA-256 of ``weights`` to ``sha256.txt`` beside it, and return it."""
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    (weights.parent / "sha256.txt").write_text(digest + "\n", encoding="utf-8")
-    return digest
+
+def write_digests(weights: Path) -> str:
+    """Write the SHA-256 of ``weights``, then of the model's other files, to ``sha256.txt`` beside it as ``sha256sum`` does; return the first."""
+    files = [weights, *(file for file in model_files(weights.parent) if file != weights)]
+    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    lines = [f"{digest}  {name}\n" for name, digest in digests.items()]
+    (weights.parent / "sha256.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
+    return digests[weights.name]
 
 
 def save_checkpoint(file: Path, state: dict[str, object]) -> None:
