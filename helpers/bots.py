@@ -18,8 +18,9 @@ CITATION = re.compile(r"\[(\d+)\]")
 ESCALATION = re.compile(r"^escalate: ([a-z]+)$", re.MULTILINE)
 LONGEST_QUESTION = 300
 PASSAGES = 2
-LEAST_SCORE = 0.12
-SURE_SCORE = 0.4
+LEAST_SCORE = 0.08
+LEAST_SHARE = 0.35
+SURE_SCORE = 0.35
 
 
 class BotError(Exception):
@@ -59,7 +60,7 @@ class SupportBot:
         adapter: folder of a LoRA adapter (fine-tuned); True for the course's
             own, which is trained at first use and then kept.
         k: how many passages to retrieve.
-        least_score: a passage that scores lower is not shown to the model. With none left the prompt says that nothing was found.
+        least_score: a passage that scores lower is not shown to the model, nor one far behind the best (see ``likely``). With none left the prompt says that nothing was found.
     """
 
     def __init__(
@@ -100,15 +101,25 @@ class SupportBot:
             return []
         begin = time.perf_counter()
         found = self.help_center.search_all(questions, self.k) if self.help_center else [[]] * len(questions)
-        shown = [[p for p in passages if p.score >= self.least_score] for passages in found]
+        shown = [likely(passages, self.least_score) for passages in found]
         messages = [
             with_passages(question, [(p.heading, p.text) for p in passages], is_sure(passages)) if brought else question
             for question, brought, passages in zip(questions, found, shown, strict=True)
         ]
         texts = self.chain.batch([{"message": message} for message in messages])
         seconds = (time.perf_counter() - begin) / len(questions)
-        left_out = [[p for p in passages if p.score < self.least_score] for passages in found]
+        left_out = [[p for p in passages if p not in seen] for passages, seen in zip(found, shown, strict=True)]
         return [_reply(*row, seconds) for row in zip(questions, texts, shown, left_out, strict=True)]
+
+
+def likely(passages: Sequence[Passage], least_score: float = LEAST_SCORE) -> list[Passage]:
+    """Return the passages, of those that stand best first, that are likely enough to be shown; with a ``least_score`` of 0 all.
+
+    One with less than ``LEAST_SHARE`` of the best one's score only distracts from it.
+    """
+    if not least_score:
+        return list(passages)
+    return [p for p in passages if p.score >= max(least_score, LEAST_SHARE * passages[0].score)]
 
 
 def is_sure(passages: Sequence[Passage]) -> bool:

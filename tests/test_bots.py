@@ -1,10 +1,12 @@
 """The bot, on tiny models of other architectures, and what it reads off a reply."""
 
+import dataclasses
+
 import pytest
 from fixtures import FakeEmbedder, FakeReranker, llm, llm_folder, own_workspace, passage, reply  # noqa: F401
 
 from helpers import HelpCenter, SupportBot
-from helpers.bots import BotError
+from helpers.bots import BotError, likely
 from helpers.models import ModelError
 from helpers.prompts import NOTHING_FOUND, UNSURE
 from helpers.tuning import LoraSettings, train_adapter
@@ -48,6 +50,13 @@ def test_what_the_model_is_shown(llm, help_center, monkeypatch):  # noqa: F811
     assert "system\nBe {kind}." in shown[0]
     assert "user\n[1] The warranty lasts three years. (How long) [1]\n[2] " in shown[0] and " [2]\n\nHow long is the {warranty}?" in shown[0]
     assert shown[0].endswith("assistant\n")
+
+
+def test_a_passage_far_behind_the_best_is_not_shown():
+    best, near, far, poor = (dataclasses.replace(PASSAGES[0], score=score) for score in (0.9, 0.4, 0.2, 0.09))
+    assert likely([best, near, far]) == [best, near]
+    assert likely([far, poor]) == [far, poor] and likely([far, poor], least_score=0.1) == [far]
+    assert likely([]) == likely([dataclasses.replace(poor, score=0.01)]) == []
 
 
 def test_a_passage_that_scores_too_low_is_not_shown(llm, help_center, monkeypatch):  # noqa: F811

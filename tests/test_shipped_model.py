@@ -35,18 +35,18 @@ def mean(suites: dict[str, dict[str, Estimate]], name: str) -> float:
     return sum(scores[name].value for scores in suites.values()) / len(suites)
 
 
-@pytest.mark.parametrize(("name", "floor"), [("value present", 0.93), ("value present, if shown", 0.97), ("citation right", 0.96), ("abstains, nothing answers", 0.52)])
+@pytest.mark.parametrize(("name", "floor"), [("value present", 0.92), ("value present, if shown", 0.96), ("citation right", 0.95), ("abstains, nothing answers", 0.69)])
 def test_it_reads_todays_help_center(fernhollow: dict[str, Estimate], name: str, floor: float):
     assert fernhollow[name].value >= floor
 
 
-@pytest.mark.parametrize(("name", "floor"), [("shown", 0.90), ("value present", 0.80), ("value present, if shown", 0.88), ("citation right", 0.87), ("abstains, nothing answers", 0.84)])
+@pytest.mark.parametrize(("name", "floor"), [("shown", 0.90), ("value present", 0.81), ("value present, if shown", 0.88), ("citation right", 0.88), ("abstains, nothing answers", 0.78)])
 def test_it_reads_companies_of_other_trades(suites: dict[str, dict[str, Estimate]], name: str, floor: float):
     assert mean(suites, name) >= floor
 
 
 def test_it_reads_every_trade(suites: dict[str, dict[str, Estimate]]):
-    assert min(scores["value present"].value for scores in suites.values()) >= 0.64
+    assert min(scores["value present"].value for scores in suites.values()) >= 0.67
 
 
 def test_it_copies_words_whole(suites: dict[str, dict[str, Estimate]]):

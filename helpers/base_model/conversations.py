@@ -20,8 +20,8 @@ import re
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, Question
 from helpers.base_model.slots import value_like
-from helpers.base_model.stream import as_reranked, draw_sure
-from helpers.bots import LEAST_SCORE, PASSAGES, is_sure
+from helpers.base_model.stream import as_reranked, beside_tempting, draw_sure
+from helpers.bots import PASSAGES, is_sure, likely
 from helpers.experiments import is_open
 from helpers.knowledge import HelpCenter, Passage
 from helpers.paths import DATA, HELP_CENTER
@@ -78,10 +78,10 @@ def _answered(row: dict, fact: Fact | None, passages: list[Passage] | None, head
     """Return an agent's conversation, with what the search brought (``passages``) in the message; None: from memory."""
     message, sentence = row["user"], fact.statement.format(value=fact.first) if fact else ""
     if passages is not None:
-        likely = [p for p in passages[: rng.randint(1, PASSAGES)] if p.score >= LEAST_SCORE]
+        found = likely(passages[: rng.randint(1, PASSAGES)])
         # As in the base model's training, a search for what no help page answers is never sure.
-        sure = is_sure(likely) and not is_open(row)
-        shown = [(p.heading, p.text) for p in likely]
+        sure = is_sure(found) and not is_open(row)
+        shown = [(p.heading, p.text) for p in found]
         if fact:
             shown, place, sentence = _with_answer(shown, headings[fact.first_sentence], fact, rng)
             sentence = cited(place + 1, sentence)
@@ -118,6 +118,17 @@ def rehearsal(seed: int = 0) -> list[list[dict[str, str]]]:
             # A company's own sentence may break our voice; then another is asked about.
             if voice_right(conversation[-1]["content"]):
                 conversations.append(conversation)
+    return conversations + _near_misses(companies, seed)
+
+
+def _near_misses(companies: list[Company], seed: int) -> list[list[dict[str, str]]]:
+    """Return a near miss of every second company beside the sentence that tempts: a search that is not sure, and no answer."""
+    conversations = []
+    for company in companies[::2]:
+        rng = random.Random(f"{seed}-near-{company.name}")
+        near = rng.choice([near for near in company.near_misses if not HANDED_OVER.search(near.text)])
+        shown = beside_tempting(company, near, rng)
+        conversations.append(_rehearsed(company, Question(near.text, near.article, None), shown, False, rng))
     return conversations
 
 

@@ -2,7 +2,8 @@
 
 Writes weights (half precision), tokenizer, learning curve and hashes to ``data/models``. Of several
 folders it ships the mean of the weights, which reads better than each stage alone (Wortsman et al.
-2022, "Model soups", arXiv 2203.05482); one of them may be the shipped model that a stage began with.
+2022, "Model soups", arXiv 2203.05482); one of them may be the shipped model that a stage began with, and one
+that is named twice counts twice.
 The model card beside them is written by hand, with the figures of ``evaluate``.
 """
 
@@ -32,7 +33,7 @@ def export(folders: Sequence[Path], target: Path = BASE_MODEL) -> str:
     target.mkdir(parents=True, exist_ok=True)
     model.half().save_pretrained(target)
     tokenizer_module.save(tokenizer, target)
-    curves = [json.dumps(row) for folder in folders for row in _curve(folder)]
+    curves = [json.dumps(row) for folder in dict.fromkeys(folders) for row in _curve(folder)]
     (target / "training_log.jsonl").write_text("\n".join(curves) + "\n", encoding="utf-8")
     return write_digests(target / "model.safetensors")
 

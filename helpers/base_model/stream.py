@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from helpers.base_model import companies as companies_module, retrieval
-from helpers.base_model.companies import Company, Question, is_held_out
+from helpers.base_model.companies import Company, NearMiss, Question, is_held_out
 from helpers.base_model.meaning import NO_MEANING, Meanings
 from helpers.base_model.slots import draw, fill, invented_name, splice, with_odd_slots
 from helpers.paths import PRETRAINING
@@ -225,10 +225,7 @@ class Stream:
     def _near_miss(self, company: Company, rng: random.Random) -> Example:
         """A question that nothing answers, with the sentence that tempts: alone, or with another that the retriever brings beside it."""
         near = rng.choice(company.near_misses)
-        beside = [n for q in company.questions if q.answer == near.tempting for n in q.ranking if n != near.tempting]
-        chosen = [near.tempting, *beside[:1]] if rng.random() < TEMPTING_FIRST else [*beside[:1], near.tempting]
-        if rng.random() < TEMPTING_ALONE:
-            chosen = [near.tempting]
+        chosen = beside_tempting(company, near, rng)
         written = companies_module.writer(rng)
         sentences = [company.sentences[number] for number in chosen]
         passages = [Shown(written(s.heading or s.title, s.article), written(s.text, s.article), s.meaning) for s in sentences]
@@ -450,6 +447,13 @@ def as_reranked(question: Question, rng: random.Random, missing: float = 0.0) ->
     if not place:
         return others[:count], sure
     return [*others[: place - 1], question.answer, *others[place - 1 : count - 1]], sure
+
+
+def beside_tempting(company: Company, near: NearMiss, rng: random.Random) -> list[int]:
+    """Return the numbers of one or two sentences as a search shows them for a near miss: the one that tempts, and one that the retriever brings beside it."""
+    beside = [n for q in company.questions if q.answer == near.tempting for n in q.ranking if n != near.tempting]
+    chosen = [near.tempting, *beside[:1]] if rng.random() < TEMPTING_FIRST else [*beside[:1], near.tempting]
+    return [near.tempting] if rng.random() < TEMPTING_ALONE else chosen
 
 
 def draw_sure(place: int | None, rng: random.Random) -> bool:
