@@ -40,13 +40,13 @@ def test_it_reads_todays_help_center(fernhollow: dict[str, Estimate], name: str,
     assert fernhollow[name].value >= floor
 
 
-@pytest.mark.parametrize(("name", "floor"), [("shown", 0.90), ("value present", 0.81), ("value present, if shown", 0.88), ("citation right", 0.88), ("abstains, nothing answers", 0.78)])
+@pytest.mark.parametrize(("name", "floor"), [("shown", 0.90), ("value present", 0.82), ("value present, if shown", 0.90), ("citation right", 0.88), ("abstains, nothing answers", 0.78)])
 def test_it_reads_companies_of_other_trades(suites: dict[str, dict[str, Estimate]], name: str, floor: float):
     assert mean(suites, name) >= floor
 
 
 def test_it_reads_every_trade(suites: dict[str, dict[str, Estimate]]):
-    assert min(scores["value present"].value for scores in suites.values()) >= 0.67
+    assert min(scores["value present"].value for scores in suites.values()) >= 0.69
 
 
 def test_it_copies_words_whole(suites: dict[str, dict[str, Estimate]]):
@@ -64,5 +64,5 @@ def test_it_never_escalates_by_itself():
 def test_a_passage_overrules_the_memory():
     """All facts have another value of their kind at once, so many a sentence beside the right one looks like the answer, too."""
     scores = evaluate.overruled("first")
-    assert scores["first edition with other values, if shown"].value >= 0.91
+    assert scores["first edition with other values, if shown"].value >= 0.95
     assert scores["first edition with other values, old value instead"].value == 0
