@@ -220,7 +220,7 @@ class TimeMachine(Quiet, widgets.VBox):
         self._keep_draft()
 
     def _write_and_sync(self, files: Mapping[str, str | None], undoing: bool) -> SyncReport:
-        old, steps = {name: self._read(name) for name in files}, list(self._undo_steps)
+        old = {name: self._read(name) for name in files}
         if not undoing:
             self._undo_steps.append(old)  # before anything is written: even the roll-back can fail
         try:
@@ -228,7 +228,8 @@ class TimeMachine(Quiet, widgets.VBox):
             report = self.help_center.sync()
         except BaseException:  # a learner's interrupt, too
             self._write(old)
-            self._undo_steps = steps
+            if not undoing:
+                self._undo_steps.pop()
             raise
         if undoing or dict(files) == old:
             self._undo_steps.pop()
