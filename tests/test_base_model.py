@@ -1,10 +1,10 @@
 """The recipe of the base model: its data parses, and a run that is killed goes on as if nothing had happened."""
 
-import dataclasses
 import itertools
 import json
 import random
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,17 +12,19 @@ from fakes import reply
 from transformers import LlamaForCausalLM
 
 from helpers import check
+from helpers.base_model import searching
 from helpers.base_model import companies as companies_module
 from helpers.base_model import stream as stream_module
 from helpers.base_model import train as train_module
-from helpers.base_model.companies import parse
+from helpers.base_model.companies import Found, parse
 from helpers.base_model.slots import SLOT, WORDS, draw, fill, value_like, words
 from helpers.base_model.batches import BEGINNING, POOL, Batches
 from helpers.base_model.evaluate import strange_words
 from helpers.base_model.export import export
 from helpers.base_model.losses import CHOOSING_HEAD, LIKENESS_HEAD, Trunk, choice_scores, likeness_scores, losses_of
 from helpers.base_model.meaning import WIDTH, Meanings
-from helpers.base_model.stream import Stream, Unanswered, as_reranked, choose_passages
+from helpers.base_model.searching import leave_out_doubtful, search
+from helpers.base_model.stream import Stream, Unanswered, as_reranked, beside_tempting, choose_passages
 from helpers.base_model.tokenizer import save
 from helpers.base_model.tokenizer import train as train_tokenizer
 from helpers.base_model.train import Recipe, build_model
@@ -239,9 +241,50 @@ def test_new_companies_come_last_and_as_the_retriever_brings_them(companies):
     before, after = ([stream.example(start + number) for number in range(400)] for start in (30_000, 50_000))
     assert not any("(New page)" in e.prompt for e in before)
     assert sum("(New page)" in e.prompt for e in after) > sum("(Old page)" in e.prompt for e in after) > 0
+    stream = Stream(known, PROSE, unanswered=Unanswered(0.1, 0.04, 50_000), new=new[:1])
     missed = [q for q in new[0].questions if q.answer is not None and q.answer not in q.ranking[:2]]
-    asked = [stream._read_company(random.Random(number), 2, 0.0, in_use=True, by_words=0.0).prompt.rpartition("\n\n")[2].lower() for number in range(400)]
+    prompts = [stream._read_company(random.Random(number), 2, 0.0, in_use=True, by_words=0.0).prompt for number in range(400)]
+    asked = [prompt.rpartition("\n\n")[2].lower() for prompt in prompts if "(New page)" in prompt]
     assert missed and not any(q.text.lower() in asked for q in missed if "{" not in q.text)
+
+
+@pytest.fixture(scope="module")
+def inn():
+    """A company of two sentences, as the course's own search sees it."""
+    return parse("# Inn\n- A single room is $40.\n? how much is a single\n~ does the single have a bath\n- Breakfast is at eight.\n? when is breakfast\n! Is there a sauna?\n", "inn.txt")
+
+
+def test_where_the_search_was_asked_its_own_findings_are_read(inn, tmp_path):
+    search([inn], tmp_path)
+    single, breakfast, sauna = inn.questions
+    assert single.found == Found((0,), True) and breakfast.found == Found((1,), True)
+    assert [question.ranking for question in inn.questions[:2]] == [[0, 1], [1, 0]]
+    assert not sauna.found.sure
+    rng = random.Random(0)
+    assert as_reranked(single, rng) == ([0], True)
+    lacking, unsure = as_reranked(single, rng, missing=1.0)
+    assert 0 not in lacking and not unsure
+    for sure, low, high in ((False, 0.2, 0.5), (True, 0.0, 0.0)):
+        missed = replace(single, found=Found((1,), sure))
+        results = [as_reranked(missed, rng) for _ in range(400)]
+        assert low <= sum(found == ([1], False) for found in results) / 400 <= high, "a search that is sure and wrong is not shown"
+        assert all(0 in found for found, _ in results if found != [1])
+    near = replace(inn.near_misses[0], found=Found((1, 0), False))
+    assert beside_tempting(inn, near, rng) == [1, 0]
+
+
+def test_what_nothing_should_answer_and_the_search_is_sure_of_is_left_out(inn):
+    doubtful = replace(inn, questions=[replace(q, found=Found((1,), True)) for q in inn.questions], near_misses=[replace(inn.near_misses[0], found=Found((0,), sure)) for sure in (True, False)])
+    leave_out_doubtful([doubtful])
+    assert [q.answer for q in doubtful.questions] == [0, 1] and [near.found.sure for near in doubtful.near_misses] == [False]
+
+
+def test_the_search_is_asked_once(inn, tmp_path, monkeypatch):
+    search([inn], tmp_path)
+    first = [one.found for one in (*inn.questions, *inn.near_misses)]
+    monkeypatch.setattr(searching, "_search", None)
+    search([inn], tmp_path)
+    assert [one.found for one in (*inn.questions, *inn.near_misses)] == first
 
 
 def test_a_near_miss_is_read_as_not_knowing():
@@ -301,7 +344,7 @@ def test_the_head_is_told_to_look_at_the_passage_that_answers(stream, tokenizer)
 
 def test_meanings_are_held_at_the_end_of_each_text(stream, tokenizer):
     example = next(e for e in map(stream.example, range(100_000, 101_000)) if e.task == "read" and len(e.shown) == 3)
-    told = dataclasses.replace(example, asked=7, shown=(11, 12, 13))
+    told = replace(example, asked=7, shown=(11, 12, 13))
     batches = batches_of(stream, tokenizer)
     encoded = batches.encode(told)
     question = tokenizer.encode(told.prompt.rpartition("\n\n")[2])
@@ -344,7 +387,7 @@ def test_the_question_is_told_to_look_into_the_passage_that_answers(stream, toke
 def test_the_extra_losses_reach_the_layers_below(stream, tokenizer):
     recipe = Recipe(hidden=32, layers=3, heads=2, vocabulary=900, embedder_start=False)
     model, to_meaning = build_model(recipe, tokenizer), torch.nn.Linear(32, WIDTH)
-    examples = [dataclasses.replace(e, asked=n, shown=tuple(range(len(e.shown)))) for n, e in enumerate(map(stream.example, range(100_000, 100_008)))]
+    examples = [replace(e, asked=n, shown=tuple(range(len(e.shown)))) for n, e in enumerate(map(stream.example, range(100_000, 100_008)))]
     batches = batches_of(stream, tokenizer)
     batch = batches._padded([batches.encode(e) for e in examples], 0)
     table = torch.nn.functional.normalize(torch.randn(8, WIDTH), dim=-1)
@@ -414,7 +457,7 @@ def begin(folder, monkeypatch, stream, tokenizer, seed=0):
     folder.mkdir()
     (folder.parent / "prose.txt").write_text("\n".join(PROSE), encoding="utf-8")
     save(tokenizer, folder)
-    recipe = dataclasses.replace(RECIPE, seed=seed)
+    recipe = replace(RECIPE, seed=seed)
     train_module.train(recipe, folder, hours=0.0, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1, workers=0)
     return torch.load(folder / "checkpoint.pt", weights_only=True)
 
@@ -426,7 +469,7 @@ def test_time_that_is_over_ends_the_run_with_a_checkpoint(tmp_path, monkeypatch,
 def test_another_recipe_is_refused_and_named(tmp_path, monkeypatch, stream, tokenizer):
     begin(tmp_path / "run", monkeypatch, stream, tokenizer)
     with pytest.raises(ValueError, match="begun with another learning_rate"):
-        train_module.refuse_another(dataclasses.replace(RECIPE, learning_rate=1.0), tmp_path / "run")
+        train_module.refuse_another(replace(RECIPE, learning_rate=1.0), tmp_path / "run")
 
 
 def test_two_stages_are_shipped_as_the_mean_of_their_weights(tmp_path, monkeypatch, stream, tokenizer):
@@ -447,7 +490,7 @@ def test_two_stages_are_shipped_as_the_mean_of_their_weights(tmp_path, monkeypat
 
 def test_a_stage_is_shipped_as_the_mean_with_the_model_that_it_began_with(tmp_path, monkeypatch, stream, tokenizer):
     begun, stage = tmp_path / "begun", tmp_path / "stage"
-    start = build_model(dataclasses.replace(RECIPE, seed=1, embedder_start=False), tokenizer)
+    start = build_model(replace(RECIPE, seed=1, embedder_start=False), tokenizer)
     start.save_pretrained(begun)
     (begun / "training_log.jsonl").write_text('{"stage": 1, "step": 1}\n', encoding="utf-8")
     trained = begin(stage, monkeypatch, stream, tokenizer)["model"]

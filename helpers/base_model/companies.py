@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -12,7 +12,9 @@ from helpers.base_model.slots import fill, invented_name
 from helpers.knowledge import in_context
 from helpers.paths import PRETRAINING
 
-FOLDERS = tuple(PRETRAINING / name for name in ("companies", "new_companies", "more_companies"))
+SEARCH_FOLDERS = tuple(PRETRAINING / name for name in ("companies", "new_companies", "more_companies"))
+READER_FOLDER = PRETRAINING / "later_companies"
+FOLDERS = (*SEARCH_FOLDERS, READER_FOLDER)
 REHEARSED = PRETRAINING / "rehearsed_companies"
 LONGEST_HEADING = 8
 
@@ -28,34 +30,47 @@ class Sentence:
     meaning: int = NO_MEANING
 
 
+class Found(NamedTuple):
+    """The numbers of the sentences that the course's search shows for a question, best first, and whether it is sure."""
+
+    numbers: tuple[int, ...]
+    sure: bool
+
+
 @dataclass
 class Question:
-    """A customer's question; ``answer`` indexes the company's sentences, None if nothing answers."""
+    """A customer's question; ``answer`` indexes the company's sentences, None if nothing answers.
+
+    ``ranking`` is the embedder's, ``found`` what the whole search shows, where it was asked (``searching.search``).
+    """
 
     text: str
     article: int
     answer: int | None
     ranking: list[int] = field(default_factory=list)
     meaning: int = NO_MEANING
+    found: Found | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class NearMiss:
     """A question that sounds as if the sentence ``tempting`` answered it, and nothing of the company does."""
 
     text: str
     article: int
     tempting: int
+    found: Found | None = None
 
 
 @dataclass
 class Company:
-    """One organisation's sentences and the questions about them."""
+    """One organisation's sentences and the questions about them; ``folder`` names where it was read from."""
 
     name: str
     sentences: list[Sentence]
     questions: list[Question]
     near_misses: list[NearMiss] = field(default_factory=list)
+    folder: str = ""
 
 
 def is_held_out(name: str) -> bool:
@@ -69,7 +84,7 @@ def load(folders: Sequence[Path] = FOLDERS) -> list[Company]:
     Raises:
         ValueError: a line that is none of ``company: # - ? ~ !``, with its place.
     """
-    return [parse(path.read_text(encoding="utf-8"), path.name) for folder in folders for path in sorted(folder.glob("*.txt"))]
+    return [replace(parse(path.read_text(encoding="utf-8"), path.name), folder=folder.name) for folder in folders for path in sorted(folder.glob("*.txt"))]
 
 
 def parse(text: str, name: str) -> Company:
@@ -144,9 +159,9 @@ def load_headed(folders: Sequence[Path] = FOLDERS) -> list[Company]:
     return companies
 
 
-def load_with_headings(met: int = 1) -> tuple[list[Company], list[Company]]:
+def load_with_headings(met: int = 1, folders: Sequence[Path] = FOLDERS) -> tuple[list[Company], list[Company]]:
     """Return all companies with headings, those of the first ``met`` folders and the others."""
-    return load_headed(FOLDERS[:met]), load_headed(FOLDERS[met:])
+    return load_headed(folders[:met]), load_headed(folders[met:])
 
 
 def writer(rng: random.Random) -> Callable[[str, int], str]:

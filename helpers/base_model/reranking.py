@@ -28,11 +28,10 @@ from torch.nn import functional
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, is_held_out, texts_of
 from helpers.base_model.meaning import key_of
+from helpers.base_model.searching import similarities
 from helpers.base_model.slots import with_odd_slots
 from helpers.base_model.stream import as_typed
 from helpers.base_model.weights import save_checkpoint, write_digests
-from helpers.knowledge import PassageEmbeddings
-from helpers.models import load_embedder
 from helpers.paths import RERANKER, ROOT
 from helpers.reranker import CALIBRATION, HEAD, LAYERS, SEARCHED, Calibration, Reranker, new_cross_encoder, read_weights
 
@@ -68,7 +67,7 @@ class Recipe:
     head_rate: float = 2e-3
     steps: int = 0
     near_misses: float = 0.0
-    met: int = len(companies_module.FOLDERS)
+    met: int = len(companies_module.SEARCH_FOLDERS)
     start: str = ""
 
 
@@ -241,10 +240,9 @@ def calibrate(encoder: CrossEncoder, companies: list[Company], seed: int = 0) ->
 
 def _judged(encoder: CrossEncoder, company: Company, rng: random.Random) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the scores and similarities (questions x passages) of what a search brings, and which one answers, from 1 on; 0 if none does."""
-    texts, embedder = texts_of(company), load_embedder()
-    passages = np.array(PassageEmbeddings(embedder).embed_documents(texts.in_context))
+    texts = texts_of(company)
     answered = [n for n, question in enumerate(company.questions) if question.answer is not None]
-    likeness = np.array(embedder.embed_documents([texts.questions[n] for n in answered])) @ passages.T
+    likeness = similarities(texts.in_context, [texts.questions[n] for n in answered])
     gold = np.array([company.questions[n].answer for n in answered])
     taken_out = np.array([rng.random() < NONE_SHARE for _ in answered])
     likeness[taken_out, gold[taken_out]] = -1.0
@@ -274,7 +272,7 @@ def main() -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     options = parser.parse_args()
     recipe = Recipe(**{name: getattr(options, name) for name in asdict(Recipe())})
-    known, new = companies_module.load_with_headings(recipe.met)
+    known, new = companies_module.load_with_headings(recipe.met, companies_module.SEARCH_FOLDERS)
     retrieval.rank([*known, *new])
     trained, unseen = ([[c for c in part if is_held_out(c.name) is held_out] for part in (known, new)] for held_out in (False, True))
     encoder = train(trained[0], options.checkpoint, recipe, options.device, trained[1]).cpu()

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from helpers.base_model import companies as companies_module, retrieval
+from helpers.base_model import companies as companies_module, retrieval, searching
 from helpers.base_model.companies import Company, NearMiss, Question, is_held_out
 from helpers.base_model.meaning import NO_MEANING, Meanings
 from helpers.base_model.slots import draw, fill, invented_name, splice, with_odd_slots
@@ -430,18 +430,24 @@ def choose_passages(question: Question, rng: random.Random, most: int, missing: 
 def as_reranked(question: Question, rng: random.Random, missing: float = 0.0) -> tuple[list[int], bool]:
     """Return up to two sentence numbers as the search shows them, after the reranker and the least score, and whether it is sure of them.
 
-    How many, where the answer stands among them and how sure the search is (a chance of at least one half), is
-    drawn from what was measured on the held-out companies (1,224 questions, with and without their answer), by
-    where the embedder alone puts the answer. In a share ``missing`` the answer is taken out. The search misses
-    less in use, so only a share ``MISSES_KEPT`` may lack it otherwise.
+    Where the search was asked (``question.found``), they are what it brought. Otherwise how many, where the answer
+    stands among them and how sure the search is, is drawn from what was measured on the held-out companies
+    (1,224 questions, with and without their answer), by where the embedder alone puts the answer. In a share
+    ``missing`` the answer is taken out. The search misses less in use, so only a share ``MISSES_KEPT`` may lack it
+    otherwise, and none where the search was sure: the reader shall trust a search that is sure.
     """
     others = [number for number in question.ranking if number != question.answer]
-    if question.answer is None or rng.random() < missing:
+    taken_out = question.answer is not None and rng.random() < missing
+    if question.found and not taken_out:
+        numbers, sure = question.found
+        if question.answer in (None, *numbers) or (not sure and rng.random() < MISSES_KEPT):
+            return list(numbers), sure and question.answer in numbers
+    if question.answer is None or taken_out:
         placings = SHOWN_AFTER_RERANKING["missing"]
     else:
         rank = question.ranking.index(question.answer) if question.answer in question.ranking else None
         placings = SHOWN_AFTER_RERANKING["nowhere" if rank is None else ("first", "second", "lower")[min(rank, 2)]]
-        if rng.random() > MISSES_KEPT:
+        if question.found or rng.random() > MISSES_KEPT:
             placings = {placing: weight for placing, weight in placings.items() if placing[1]} or {(1, 1, False): 1.0}
     count, place, sure = rng.choices(list(placings), list(placings.values()))[0]
     if not place:
@@ -450,7 +456,9 @@ def as_reranked(question: Question, rng: random.Random, missing: float = 0.0) ->
 
 
 def beside_tempting(company: Company, near: NearMiss, rng: random.Random) -> list[int]:
-    """Return the numbers of one or two sentences as a search shows them for a near miss: the one that tempts, and one that the retriever brings beside it."""
+    """Return the numbers of one or two sentences as a search shows them for a near miss: what it brought, or the one that tempts and one that the retriever brings beside it."""
+    if near.found and near.found.numbers:
+        return list(near.found.numbers)
     beside = [n for q in company.questions if q.answer == near.tempting for n in q.ranking if n != near.tempting]
     chosen = [near.tempting, *beside[:1]] if rng.random() < TEMPTING_FIRST else [*beside[:1], near.tempting]
     return [near.tempting] if rng.random() < TEMPTING_ALONE else chosen
@@ -534,7 +542,10 @@ def load(
     """
     (companies, new), messages = companies_module.load_with_headings(met), _messages(PRETRAINING / "messages")
     companies_module.give_meanings([*companies, *new], meanings)
-    retrieval.rank([*companies, *new])
+    met_by_search, unmet = ([c for c in (*companies, *new) if (c.folder == companies_module.READER_FOLDER.name) is unmet] for unmet in (False, True))
+    retrieval.rank(met_by_search)
+    searching.search(unmet)
+    searching.leave_out_doubtful(unmet)
     shared, apart = ([c for c in companies if is_held_out(c.name) is held_out] for held_out in (False, True))
     new = [c for c in new if not is_held_out(c.name)]
     known, unknown = ([m for m in messages if is_held_out(m[1]) is held_out] for held_out in (False, True))

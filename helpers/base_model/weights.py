@@ -7,13 +7,15 @@ import torch
 
 from helpers.paths import model_files
 
+DIGESTS = "sha256.txt"
+
 
 def write_digests(weights: Path) -> str:
-    """Write the SHA-256 of ``weights``, then of the model's other files, to ``sha256.txt`` beside it as ``sha256sum`` does; return the first."""
+    """Write the SHA-256 of ``weights``, then of the model's other files, to ``DIGESTS`` beside it as ``sha256sum`` does; return the first."""
     files = [weights, *(file for file in model_files(weights.parent) if file != weights)]
     digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     lines = [f"{digest}  {name}\n" for name, digest in digests.items()]
-    (weights.parent / "sha256.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
+    (weights.parent / DIGESTS).write_text("".join(lines), encoding="utf-8", newline="\n")
     return digests[weights.name]
 
 
