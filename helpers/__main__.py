@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("experiments", help="recompute the experiments behind the twelve claims; 1: one differs from its stored result")
     command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the numbers, one object an experiment")
-    command.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of the claims (default: all twelve, about 40 minutes)")
+    command.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of the claims (default: all twelve, about 45 minutes)")
     command.add_argument("--store", action="store_true", help="also put them into data/experiments, where the notebooks read them")
     command.set_defaults(command=experiments)
     return parser

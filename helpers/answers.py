@@ -61,7 +61,7 @@ def compared(answer: object, right: Mapping[str, str], spellings: Mapping[str, t
         if unknown:
             return f"There is no item called {', '.join(unknown)}. The items are {', '.join(right)}."
     else:
-        listed = as_list(answer)
+        listed = None if isinstance(answer, (set, frozenset)) else as_list(answer)  # a set has no order
         if listed is None or len(listed) != len(right):
             found = "something else" if listed is None else f"{len(listed)}"
             return f"Expected {len(right)} answers in this order: {', '.join(right)}. Found {found}."

@@ -84,13 +84,14 @@ def diagnose_three() -> Exercise:
 
 
 RULE_WORDS = {
-    "knowledge": r"facts?|knowledge|knows?|information|outdated|answers?|content|what (?:it|the bot) says",
-    "behaviour": r"behaviou?rs?|behaves?|voice|habits?|style|tone|manners?|sounds?|talks?|escalat\w+|respon(?:d\w*|ses?)|acts?"
+    "knowledge": r"facts?|knowledge|knows?|information|outdated|out of date|stale|answers?|content|what changes|what (?:it|the bot) says",
+    "behaviour": r"behaviou?rs?|behaves?|voice|habits?|style|tone|manners?|sounds?|talks?|escalat\w+|hand(?:s|ed|ing)? over|hand-?overs?|respon(?:d\w*|ses?)|acts?"
     r"|how (?:it|the bot|a bot) (?:says|answers|replies|writes|speaks)|what (?:it|the bot|a bot) does(?! not)",
     "RAG": r"rag|retriev\w+|look\w* (?:it|them) up",
     "fine-tuning": r"fine[- ]?tun\w+|lora|adapters?|train\w*",
 }
 PARTNERS = {"knowledge": "RAG", "behaviour": "fine-tuning"}
+NEGATED = re.compile(r"\b(?:never|don't|do not|not)\s+(?:use\s+)?(?:rag|lora|fine[- ]?tun\w+)\b|\b(?:rag|lora|fine[- ]?tuning)\s+(?:does not|doesn't|cannot|can't|never|is not|isn't)\b")
 
 
 def _rule_problem(answer: object) -> str:
@@ -100,9 +101,11 @@ def _rule_problem(answer: object) -> str:
     missing = [name for name in names if name not in said]
     if missing:
         return f"I find no word for {', '.join(missing)} in your rule. Name both problems, and a tool for each."
+    if NEGATED.search(str(answer).lower()):
+        return "Say what each tool is for. What it is not for follows from that, and I cannot judge it."
     said = [name for at, name in enumerate(said) if at == 0 or said[at - 1] != name]
     in_pairs = [set(said[at : at + 2]) for at in range(0, len(said), 2)]
-    if all({problem, tool} in in_pairs for problem, tool in PARTNERS.items()) or _follows(said) or _follows(said[::-1]):
+    if all({problem, tool} in in_pairs for problem, tool in PARTNERS.items()) or _follows(said) or _follows(said[::-1]) or _leads(said):
         return ""
     return "Each problem should stand next to its own tool. Which tool changes what the bot knows, and which one how it responds?"
 
@@ -116,6 +119,19 @@ def _follows(said: list[str]) -> bool:
         elif PARTNERS.get(problem or "") != name:
             return False
     return True
+
+
+def _leads(said: list[str]) -> bool:
+    """True if each tool comes before its problem, as in 'RAG if it knows too little, a LoRA if it knows enough and misbehaves'."""
+    clauses: list[list[str]] = []
+    for name in said:
+        if name not in PARTNERS:
+            clauses.append([name])
+        elif not clauses:
+            return False
+        else:
+            clauses[-1].append(name)
+    return all(clause == ["RAG", "knowledge"] or clause in (["fine-tuning", "behaviour"], ["fine-tuning", "knowledge", "behaviour"]) for clause in clauses)
 
 
 def one_line_rule() -> Exercise:
@@ -268,7 +284,7 @@ def read_the_square() -> Exercise:
     return Exercise(
         "By the numbers above: in which cell of the square does each of the five bots stand? Answer with {'base': ..., 'prompt': ..., 'rag': ..., 'lora': ..., 'hybrid': ...}, "
         "each 'neither' (facts and behaviour wrong), 'facts only' (only the facts are right), 'behaviour only' or 'both'.",
-        "Look for the arm that is high in today's facts and low in voice, then for its mirror image. A bot need not stand alone in its cell.",
+        "Look for the bot that is high in today's facts and low in voice, then for its mirror image. A bot need not stand alone in its cell.",
         "base bot and prompt only: neither; RAG: facts only; fine-tuned: behaviour only; hybrid: both.",
         lambda answer: compared(answer, right, CELLS),
     )
@@ -403,9 +419,9 @@ def first_router() -> Exercise:
     """Notebook 06: which router first?"""
     return Exercise(
         "You have 300 labelled tickets and need nothing but the right queue. What do you try first: 'LoRA', 'logistic regression' or 'RAG'?",
-        "Look at the curve of claim 11, and at what each point of it costs to train.",
+        "Look at the curve of claim 11, and at its paired test for 300 labels. Which of the three is the simplest to build?",
         "'logistic regression', on sentence vectors: it trains in a second, and the curve says how much a fine-tuned model would add.",
-        lambda answer: "" if meant(answer, ROUTERS) == "logistic regression" else "Which one trains in a second, and how much would the others add?",
+        lambda answer: "" if "logistic" in str(answer).lower() or meant(answer, ROUTERS) == "logistic regression" else "Which one trains in a second, and how much would the others add?",
     )
 
 

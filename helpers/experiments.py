@@ -11,7 +11,7 @@ from helpers.knowledge import HelpCenter
 from helpers.paths import HELP_CENTER, workspace
 from helpers.scenarios import Fact, Ticket, load_facts, load_tickets, read_lines
 from helpers.scoreboard import Scores, answered, estimates
-from helpers.scoring import Estimate, difference, estimate, fact_right, mcnemar
+from helpers.scoring import Estimate, difference, estimate, fact_right, mcnemar, value_present
 from helpers.tuning import CONVERSATIONS, Conversation, LoraSettings, Progress, kept_adapter
 
 BEFORE_QUESTION = "\n\n"
@@ -27,7 +27,14 @@ def evaluate(bot: SupportBot, tickets: Sequence[Ticket]) -> dict[str, Estimate]:
 
 
 def facts_right(bot: SupportBot, tickets: Sequence[Ticket]) -> Estimate:
-    """Return the share of ``tickets`` (changed or not) whose facts the bot gets right, with its 95 % interval."""
+    """Return the share of those ``tickets`` that ask for facts (changed or not) whose facts the bot gets right, with its 95 % interval.
+
+    Raises:
+        ExperimentError: no ticket asks for a fact.
+    """
+    tickets = [ticket for ticket in tickets if ticket.facts]
+    if not tickets:
+        raise ExperimentError("None of these tickets asks for a fact. Take some of load_tickets('facts').")
     replies = bot.ask_all([ticket.text for ticket in tickets])
     return estimate([float(all(fact_right(fact, reply.text) for fact in ticket.facts)) for reply, ticket in zip(replies, tickets, strict=True)])
 
@@ -110,11 +117,13 @@ def changed_again(fact: Fact, value: str) -> Fact:
     """Return ``fact`` as the next edition has it: ``value`` is current, today's value is superseded.
 
     Raises:
-        ExperimentError: today's edition has no such fact, or already has this value.
+        ExperimentError: today's edition has no such fact, or already has this value, however it is spelt; or there is no value.
     """
     if fact.current is None or fact.current_sentence is None:
         raise ExperimentError(f"The fact {fact.id} was withdrawn; choose one that stands in today's help centre.")
-    if value == fact.current:
+    if not value.strip():
+        raise ExperimentError(f"The new value of the fact {fact.id} is empty; write one.")
+    if value_present(fact.current, value):
         raise ExperimentError(f"The fact {fact.id} already has the value {value}; write another one.")
     sentence = fact.current_sentence.replace(fact.current, value)
     return replace(fact, status="changed", first=fact.current, first_sentence=fact.current_sentence, current=value, current_sentence=sentence)
@@ -170,8 +179,10 @@ def paired_test(first: Scores, second: Scores) -> PairedTest:
     """Compare two bots' yes-or-no scores ticket by ticket (exact McNemar test).
 
     Raises:
-        ExperimentError: the two were not scored on the same tickets.
+        ExperimentError: the two were not scored on the same tickets, or on none.
     """
+    if not first:
+        raise ExperimentError("No scores to compare. Let both bots answer some tickets first.")
     if first.keys() != second.keys():
         raise ExperimentError("The two bots answered different tickets. Score both on the same ones.")
     pairs = [(bool(first[i]), bool(second[i])) for i in first]

@@ -129,9 +129,9 @@ class SentenceSplitter(TextSplitter):
         """Return (heading, sentence) pairs in order; the heading is empty above the first one."""
         pairs: list[tuple[str, str]] = []
         heading = ""
-        for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*+]|#+|\d+\.)\s)|(?<=\n)(?=#)", text):
+        for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*+]|#+|\d+\.)\s)|(?<=\n)(?=#+\s)", text):
             first, _, rest = block.strip().partition("\n")
-            if first.startswith("#"):
+            if re.match(r"#+\s", first):
                 heading, block = first.lstrip("#").strip(), rest
             block = " ".join(self.BULLET.sub("", block).split())
             for sentence in self.SENTENCE_END.split(block):

@@ -70,7 +70,7 @@ def predictions_table() -> str:
     lines = ["| question | you predicted | measured | inside the interval |", "|---|---|---|---|"]
     for name, row in _read().items():
         predicted, found = row.get("predicted"), Estimate(**row["measured"]) if row.get("measured") else None
-        inside = "-" if predicted is None or found is None else "yes" if found.low <= predicted <= found.high else "no"
+        inside = "-" if predicted is None or found is None else "yes" if round(found.low, 2) <= predicted <= round(found.high, 2) else "no"
         question = row.get("question", name).replace("|", "/")
         lines.append(f"| {question} | {'-' if predicted is None else f'{predicted:.2f}'} | {found or '-'} | {inside} |")
     return "\n".join(lines) if len(lines) > 2 else "Nothing was predicted or measured yet. Notebooks 00 to 03 do both."

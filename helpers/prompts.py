@@ -1,8 +1,10 @@
 """What the model is shown: the one place where prompts are worded."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 UNKNOWN = "I do not know."
+ADMITS = re.compile(r"(?<!\byou )\b(?:do not|don't) know\b|\bhelp (?:pages?|centre|center) (?:do not|don't|does not|doesn't) (?:say|mention)\b")
 NOTHING_FOUND = "(No help page answers this.)"
 UNSURE = "(Perhaps a help page answers this.)"
 
@@ -45,7 +47,7 @@ def cited(number: int, text: str) -> str:
 
 
 def says_unknown(text: str, quoted: Iterable[str] = ()) -> bool:
-    """True if the reply admits that the answer is not known (voice.md lists the phrases).
+    """True if the reply admits that the answer is not known, or that the help pages do not say. "If you don't know ..." admits nothing.
 
     Args:
         text: what the bot wrote.
@@ -55,7 +57,7 @@ def says_unknown(text: str, quoted: Iterable[str] = ()) -> bool:
     # Only passages with such a phrase are left out: the passage "No" would cut "know" in two.
     for passage in filter(says_unknown, quoted):
         own = own.replace(_plain(passage), "")
-    return any(phrase in own for phrase in ("do not know", "don't know", "help pages don't say"))
+    return ADMITS.search(own) is not None
 
 
 def _plain(text: str) -> str:

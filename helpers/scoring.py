@@ -27,20 +27,30 @@ UNITS = {word: number for number, word in enumerate("zero one two three four fiv
 TENS = {word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 TENS_WORD = re.compile(rf"\b({'|'.join(TENS)})(?:[- ]({'|'.join(UNITS)}))?\b")
 UNIT_WORD = re.compile(rf"\b({'|'.join(UNITS)})\b")
-OTHER_FREE = re.compile(r"(?:\bfeel|\bfeeling|\bnot|n't|\bnever|\byou're|\byou are|\bno longer) free\b")
-UNIT_OF_TIME = re.compile(r"(\d)[- ](second|minute|hour|day|week|month|year)s?\b(?!-)")
+OTHER_FREE = re.compile(
+    r"\b(?:feel|feeling|you're|you are|(?:not|never|no longer)(?: (?:for|entirely|completely|totally|quite|really|exactly|always))?) free\b|"
+    r"\bfree (?:second|minute|hour|moment|hand|time|day|morning|afternoon|evening|weekend)s?\b"
+)
+UNIT = re.compile(r"(\d)[- ](second|minute|hour|day|week|month|year|(?:milli|centi)?metre|watt|degree|litre|kilo|gram|character)s?\b(?!-)")
 
 
 def _comparable(text: str) -> str:
-    """One spelling for numbers, prices, percentages, times of day, spans of time and menu paths."""
-    text = TENS_WORD.sub(lambda m: str(TENS[m[1]] + UNITS.get(m[2], 0)), normalised(text))
+    """One spelling for numbers, prices, percentages, times of day, units, ranges, negations and menu paths."""
+    text = re.sub(r"\bcan(?:'t| not)\b", "cannot", normalised(text).replace("**", ""))
+    text = re.sub(r"n't\b", " not", text)
+    text = TENS_WORD.sub(lambda m: str(TENS[m[1]] + UNITS.get(m[2], 0)), text)
     text = UNIT_WORD.sub(lambda m: str(UNITS[m[1]]), text)
     text = re.sub(r"(\d+(?:\.\d+)?) dollars\b", r"$\1", text)
     text = re.sub(r"(\$\d+\.\d)(?!\d)", r"\g<1>0", text)
     text = re.sub(r"(\$\d+)\.00(?!\d)", r"\1", text)
     text = re.sub(r"(\d) ?(?:%|per cent\b)", r"\1 percent", text)
     text = re.sub(r"(\d)(?::00)? ?([ap])(?:m\b|\.m\b\.?)", r"\1 \2m", text)
-    text = UNIT_OF_TIME.sub(r"\1 \2s", text)
+    text = re.sub(r"(\d|\b[ap]m) ?\u2013 ?(?=\d)", r"\1 to ", text)
+    text = re.sub(r"(\d)([kmg]hz)\b", r"\1 \2", text)
+    text = re.sub(r"\b1 (third|half|quarter)\b", r"a \1", text)
+    text = re.sub(r"(\d)-(?:a|per)-(?=[a-z])", r"\1 a ", text)
+    text = re.sub(r"\bhalf-price\b", "half price", text)
+    text = UNIT.sub(r"\1 \2s", text)
     return re.sub(r"\s*[>\u2192\u203a]\s*", " > ", text)
 
 
@@ -95,33 +105,35 @@ class VoiceCheck:
 
 
 WARM = re.compile(
-    r"^(?:hello|hi|hey|good (?:morning|afternoon|evening))\b|^(?:oh|ouch|sure|nice)\b|"
+    r"^(?:hello|hi|hey|good (?:morning|afternoon|evening))\b|^(?:oh|ouch|sure|nice|absolutely|no worries|congratulations|what a (?:shame|pity|nuisance|treat|lovely))\b|"
     r"\b(?:happy|glad|thanks|thank you|sorry|(?:good|great|fair) question|lovely|(?:good|great) to hear|love|of course|no problem|good news|i'd rather not guess|"
     r"delighted|pleased|good thinking|i hear you|i understand|that sounds|welcome|you're right|no trouble|certainly|gladly|with pleasure|let's|here's a quick|"
     r"that's (?:a |an |such a |so |really |perfectly |quite )?(?:good|great|nice|kind|fair|fine|all right|wonderful|wise|annoying|frustrating|worrying))\b"
 )
 CONTRACTION = re.compile(r"\b(?:[a-z]+n't|[a-z]+'(?:re|ll|ve|d|m)|(?:it|that|here|there|what|who|let|he|she|where|how|(?:some|any|every|no)(?:thing|one|body))'s)\b")
 BLAME = re.compile(
-    r"(?<!if )\byou (?:failed|forgot|ignored|neglected|broke|(?:should|must)(?: have|'ve))\b|(?<!not )(?<!n't )(?<!never )\byour (?:own )?(?:fault|mistake|error|carelessness)\b|"
-    r"(?<!if )\byou (?:did not|didn't)\b(?! do anything| break| cause| miss)"
+    r"(?<!if )(?<!in case )\byou (?:failed|forgot|ignored|neglected|broke|never [a-z]+ed|(?:should|must)(?:n't| not)?(?: have|'ve))\b|"
+    r"(?<!not )(?<!n't )(?<!never )(?<!not really )(?<!n't really )(?<!none of this is )(?<!none of that is )\byour (?:own )?(?:fault|mistake|error|carelessness)\b|"
+    r"(?<!if )(?<!in case )\byou (?:did not|didn't)\b(?! do anything| break| cause| miss| get| receive| hear)"
 )
 FILLER = re.compile(
     r"please be advised|\bas per\b|unfortunately,? we|we regret|(?:any|the|this) inconvenience|request has been received|\bkindly\b|do not hesitate|don't hesitate|"
     r"valued customer|as stated in|dear customer|in accordance with|your (?:message|satisfaction) is important to us"
 )
 REQUEST = (
-    "write|tell|let us|let me|send|try|give|open|check|have|drop|reply|ask|keep|take|pop|look|see|pick|choose|tap|enjoy|shout|come|get|start|go|add|set|make|feel free|say|point|put|use|"
+    "write|tell|let us|let me|send|try|give|open|check|have|drop|reply|ask|keep|take|pop|rinse|wipe|clean|fill|click|restart|contact|look|see|pick|choose|tap|enjoy|shout|come|get|start|go|add|set|make|feel free|say|point|put|use|"
     "place|plan|order|bring|call|note|watch|find|save|leave|decide|compare|press|hold|switch|turn|pack|share|stop|wait|pull|unplug|head|follow|ring|email|visit|remember"
 )
 NEXT_STEP = re.compile(
-    rf"(?:^|[,;:] (?:and |then |so |but |or )?|\bplease |\bjust )(?:{REQUEST})\b|\b(?:write|tell|ask|reply|drop) (?:back|us|to us)\b|\blet us know\b|\byou don't need to\b|"
+    rf"(?:^(?:then |now |and |so )?|[,;:] (?:and |then |so |but |or )?|\bplease |\bjust )(?:{REQUEST})\b|\b(?:could|can|would|will) you\b|\bwould you like\b|\bshall we\b|\b(?:write|tell|ask|reply|drop) (?:back|us|to us)\b|\blet us know\b|\byou don't need to\b|"
     r"\b(?:we'll|i'll|you'll|who'll|they'll)\b|\b(?:handing|passing|sending|giving|bringing|asking|passed|asked)\b|\b(?:takes? (?:over|it|this)|looks after|goes to our|will read)\b"
 )
 EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]")
 
 
 def _body(text: str) -> str:
-    return normalised(CITATION.sub("", ESCALATION.sub("", text)))
+    """What was written, without citations and hand-overs; "8 a.m." loses the stop that ends no sentence."""
+    return re.sub(r"\b([ap])\.m\.", r"\1m", normalised(CITATION.sub("", ESCALATION.sub("", text))))
 
 
 def _sentences(text: str) -> list[str]:

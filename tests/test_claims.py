@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from helpers.bots import Reply
 from helpers.claims import CLAIMS, Claim, ClaimError, claim
 from helpers.claims.behaviour import macro_f1, parsed, record_of, sample
 from helpers.claims.catalogue import results_table
@@ -12,14 +13,21 @@ from helpers.claims.claim import FOLDER, Record
 from helpers.claims.freshness import next_facts
 from helpers.claims.labs import Recompute, UpdateCosts, monthly_operations
 from helpers.claims.outcome import CONFIRMED, LIMITED, NOT_CONFIRMED, Check, Outcome, verdict
-from helpers.experiments import PairedTest, changed_facts
+from helpers.experiments import ExperimentError, PairedTest, changed_again, changed_facts, facts_right, paired_test
 from helpers.paths import DATA, ROOT
-from helpers.scenarios import read_lines
+from helpers.scenarios import load_facts, load_tickets, read_lines
 from helpers.scoring import Estimate, value_present
 from helpers.widgets import plain_text
 
 LONGEST_RUN = 45 * 60
 CI_RUN = 5 * 60
+
+
+class Silent:
+    """A bot that knows nothing."""
+
+    def ask_all(self, questions: list[str]) -> list[Reply]:
+        return [Reply(question, "I do not know.", (), (), False, None, 0.0) for question in questions]
 
 
 def outcome(value: float, low: float, high: float, p: float | None = None) -> Outcome:
@@ -136,6 +144,25 @@ def test_the_next_edition_has_values_that_no_edition_had() -> None:
     for fact in changed:
         assert fact.superseded and not value_present(fact.superseded, fact.current) and value_present(fact.current, fact.current_sentence)
     assert next_facts(changed_facts()) == changed
+
+
+@pytest.mark.parametrize(("value", "said"), [("3 years", "already has the value"), ("three years", "already has the value"), (" ", "is empty")])
+def test_a_fact_changes_only_to_another_value(value: str, said: str) -> None:
+    with pytest.raises(ExperimentError, match=said):
+        changed_again(load_facts()["warranty-length"], value)
+
+
+def test_without_scores_or_facts_there_is_a_message() -> None:
+    with pytest.raises(ExperimentError, match="No scores"):
+        paired_test({}, {})
+    with pytest.raises(ExperimentError, match="asks for a fact"):
+        facts_right(Silent(), load_tickets("unanswerable"))
+
+
+def test_tickets_without_a_fact_do_not_count_as_right() -> None:
+    behaviour = load_tickets("behaviour")
+    found = facts_right(Silent(), behaviour)
+    assert found.value == 0 and found.n == sum(bool(ticket.facts) for ticket in behaviour) < len(behaviour)
 
 
 def test_a_record_is_valid_or_none() -> None:

@@ -44,6 +44,11 @@ RIGHT = {
         "If it says outdated things, look them up with RAG; if it sounds wrong, fine-tune it.",
         "RAG for facts, fine-tuning for how the bot answers",
         "If what it says is wrong: RAG. If what it does is wrong: fine-tuning.",
+        "Use RAG if the bot doesn't know enough, and fine-tune if it knows enough but responds badly.",
+        "RAG when the facts are missing; fine-tuning when the facts are fine but the tone is not.",
+        "If the bot is out of date, use RAG; if it behaves badly, fine-tune.",
+        "RAG for what changes, fine-tuning for how it behaves",
+        "If the facts are stale, RAG; if it never hands over, fine-tune.",
     ],
     "choose-k": [2, "2", 2.0],
     "ask-the-index": ["For how many years will you repair my garden for free?"],
@@ -57,7 +62,7 @@ RIGHT = {
     "carried-or-not": [{"a": "yes", "b": "no", "c": "No"}, "yes, no, no", ["Y", "n", "n"]],
     "update-budget": [5, "5", 5.0],
     "missing-arm": [{"a": "prompt", "b": "base", "c": "rag"}, "prompt only, base bot, RAG"],
-    "first-router": ["logistic regression", "Logistic Regression", "LR"],
+    "first-router": ["logistic regression", "Logistic Regression", "LR", "logistic regression on sentence vectors"],
 }
 WRONG = {
     "diagnose-three": [
@@ -65,11 +70,15 @@ WRONG = {
         ({"a": "facts"}, "b has no answer"),
         ({"z": "facts"}, "no item called z"),
         (["facts"], "Expected 3"),
+        ({"facts", "behaviour", "both"}, "Expected 3 answers in this order"),
         (7, "Expected 3"),
     ],
     "one-line-rule": [
         ("Use RAG for behaviour and fine-tuning for facts", "next to its own tool"),
         ("facts: fine-tune, behaviour: RAG", "next to its own tool"),
+        ("RAG for behaviour and not facts; fine-tuning for facts and not behaviour", "next to its own tool"),
+        ("RAG does not mend facts, and fine-tuning does not mend behaviour", "what each tool is for"),
+        ("Never use RAG for facts or fine-tuning for behaviour", "what each tool is for"),
         ("RAG is for facts", "no word for behaviour, fine-tuning"),
         (12, "no word for"),
     ],

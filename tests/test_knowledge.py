@@ -65,6 +65,10 @@ def test_splitter_keeps_headings_beside_their_sentences():
     assert SPLITTER.split_sections(text) == [("", "Above."), ("Price", "It is $5."), ("Colours", "Red."), ("Colours", "Blue.")]
 
 
+def test_a_number_sign_without_a_space_is_no_heading():
+    assert SPLITTER.split_sections("## Rules\n\n#1 rule: never water at noon.") == [("Rules", "#1 rule: never water at noon.")]
+
+
 def test_splitter_cuts_what_is_too_long_and_loses_nothing():
     text = " ".join(f"word{number}" for number in range(300)) + " " + "x" * 1000
     pieces = SPLITTER.split_text(text)

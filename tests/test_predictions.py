@@ -30,6 +30,8 @@ def test_a_measurement_stands_beside_the_prediction_and_changes_nothing_of_it(ow
     record({"rag-facts": Estimate(0.79, 0.7, 0.88, 44), "rag-voice": Estimate(0.0, 0.0, 0.0, 48)})
     assert "| facts_current of RAG | 0.80 | 0.79 [0.70, 0.88] (n = 44) | yes |" in predictions_table()
     assert "| voice of RAG | 0.30 | 0.00 [0.00, 0.00] (n = 48) | no |" in predictions_table()
+    record({"rag-facts": Estimate(0.9, 0.8004, 0.96, 44)})
+    assert "| 0.80 | 0.90 [0.80, 0.96] (n = 44) | yes |" in predictions_table(), "judged by what the table shows"
 
 
 def test_seconds_can_be_predicted_too(own_workspace: Path) -> None:  # noqa: F811

@@ -32,6 +32,16 @@ WARRANTY, RETURN_COST, FREE_FROM = FACTS["warranty-length"], FACTS["return-cost"
     ("value", "text"),
     [
         ("$4.50", "A parcel costs $4.50."),
+        ("cannot come back", "Opened pods can't come back."),
+        ("not covered", "It isn't covered."),
+        ("free", "It's not a problem: it is free."),
+        ("1.8 metres", "It has a 1.8-metre cable."),
+        ("9 watts", "It's a 9-watt lamp."),
+        ("$11 a month", "That's the $11-a-month plan."),
+        ("2.4 GHz", "It needs 2.4GHz."),
+        ("18 to 28 degrees", "It likes 18\u201328 degrees."),
+        ("a third", "You save one third."),
+        ("App > Garden > Away", "Tap **App** > **Garden** > **Away**."),
         ("$4.50", "A parcel costs $4.5!"),
         ("$4.50", "A parcel costs 4.50 dollars."),
         ("$60", "From $60.00 on."),
@@ -73,6 +83,8 @@ def test_value_is_found(value, text):
         ("$4", "A parcel costs $4.50."),
         ("$40", "It is $400 or $40,000."),
         ("free", "Feel free to write back."),
+        ("free", "It's not for free, and it isn't entirely free."),
+        ("free", "Print it when you have a free minute."),
         ("free", "It's not free, and it isn't free on islands."),
         ("free", "You're free to choose the box."),
         ("free", "Returns are no longer free."),
@@ -147,6 +159,9 @@ def test_citation_recall_counts_each_fact_of_the_ticket():
 
 
 GOOD_VOICE = [
+    "I'm sorry you didn't get your parcel. It's on its way again. Call us from 8 a.m. to 8 p.m. if it isn't there by Friday.",
+    "I'm sorry about that. None of this is your fault, and it's easily mended. Then restart the garden.",
+    "Absolutely, that's possible. In case you forgot the password, there's a link below it. Would you like us to send it?",
     "Happy to help! It's a two-minute job to clean the pump. Have a go with warm water, and write back if it still hums.",
     "I'm sorry about the puddle. The tank lid can look shut when it isn't quite. Press both corners until they click, and tell us if it leaks again.",
     "That's a nice idea, but we don't ship live plants. Pick a seed pod instead, and we'll help you get it growing.",
@@ -167,6 +182,8 @@ GOOD_VOICE = [
 ]
 
 BAD_VOICE = [
+    ("no blame", "I'm sorry about the puddle. You never closed the lid, so it's wet. Press both corners, please."),
+    ("no blame", "I'm sorry about the pump. You shouldn't have opened it. Send us a photo."),
     ("warm opening", "The fee's $4.50 for a standard parcel. Write back if the total doesn't look right."),
     ("warm opening", "That's $12, which we take off your money. Tell us if it's not there."),
     ("warm opening", "Make sure that the tank's full. Have a look today, and tell us if it isn't."),
@@ -242,11 +259,21 @@ def test_abstaining_is_saying_so(text, known):
 
 
 def test_a_passage_that_is_quoted_is_no_abstaining():
-    shown = passage("contact", "If you don't know your order number, look in the app.")
-    assert not abstains(reply("Happy to help! If you don\u2019t know  your order number, look in the app. [1]", shown))
-    assert abstains(reply("If you don't know your order number, look in the app. [1] More I do not know.", shown))
-    assert abstains(reply("If you don't know your order number, look in the app.")), "nobody showed it this sentence"
+    shown = passage("contact", "The couriers don't know the hour in advance.")
+    assert not abstains(reply("Happy to help! The couriers don\u2019t know  the hour in advance. [1]", shown))
+    assert abstains(reply("The couriers don't know the hour in advance. [1] More I do not know.", shown))
+    assert abstains(reply("The couriers don't know the hour in advance.")), "nobody showed it this sentence"
     assert abstains(reply("I do not know.", passage("contact", "No"), shown))
+
+
+@pytest.mark.parametrize("text", ["Happy to help! It's $5 a month. If you don't know your order number, look in the app.", "In case you do not know: it's three years."])
+def test_what_the_customer_may_not_know_is_no_abstaining(text):
+    assert not abstains(reply(text))
+
+
+@pytest.mark.parametrize("text", ["Our help pages do not say, so I'd rather not guess.", "I'd rather not guess: our help centre doesn't say.", "Our help pages don't mention it."])
+def test_what_the_help_pages_do_not_say_is_not_known(text):
+    assert abstains(reply(text))
 
 
 def test_resolved_needs_facts_voice_and_escalation():
