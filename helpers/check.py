@@ -17,7 +17,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from helpers.paths import BASE_MODEL, EMBEDDER_SHA256, RERANKER, RETRIEVAL_ADAPTER, ROOT, workspace
+from helpers.paths import BASE_MODEL, DIGESTS, EMBEDDER_SHA256, RERANKER, RETRIEVAL_ADAPTER, ROOT, workspace
 
 REQUIREMENTS = ROOT / "requirements.txt"
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
@@ -131,7 +131,7 @@ def _beside_the_embedder(name: str, folder: Path) -> Check:
 def _own_files(name: str, folder: Path) -> Check:
     """Return the first file that is wrong, or the first of all, which is the weights."""
     cure = "git checkout -- data/models (or clone the course again)"
-    digests = folder / "sha256.txt"
+    digests = folder / DIGESTS
     try:
         wanted = [line.split() for line in digests.read_text(encoding="utf-8").splitlines()]
         found = [_file(name, folder / file, digest, cure) for digest, file in wanted]

@@ -11,6 +11,7 @@ PRETRAINING = DATA / "pretraining"
 BASE_MODEL = DATA / "models" / "fernhollow-base"
 RETRIEVAL_ADAPTER = DATA / "models" / "retrieval-adapter"
 RERANKER = DATA / "models" / "reranker"
+DIGESTS = "sha256.txt"
 EMBEDDER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 

@@ -121,11 +121,12 @@ FILLER = re.compile(
     r"valued customer|as stated in|dear customer|in accordance with|your (?:message|satisfaction) is important to us"
 )
 REQUEST = (
-    "write|tell|let us|let me|send|try|give|open|check|have|drop|reply|ask|keep|take|pop|rinse|wipe|clean|fill|click|restart|contact|look|see|pick|choose|tap|enjoy|shout|come|get|start|go|add|set|make|feel free|say|point|put|use|"
-    "place|plan|order|bring|call|note|watch|find|save|leave|decide|compare|press|hold|switch|turn|pack|share|stop|wait|pull|unplug|head|follow|ring|email|visit|remember"
+    "write|tell|let us|let me|send|try|give|open|check|have|drop|reply|ask|keep|take|pop|look|see|pick|choose|tap|enjoy|shout|come|get|start|go|add|set|make|feel free|say|point|put|use|"
+    "rinse|wipe|clean|fill|click|restart|contact|place|plan|order|bring|call|note|watch|find|save|leave|decide|compare|press|hold|switch|turn|pack|share|stop|wait|pull|unplug|head|follow|ring|email|visit|remember"
 )
 NEXT_STEP = re.compile(
-    rf"(?:^(?:then |now |and |so )?|[,;:] (?:and |then |so |but |or )?|\bplease |\bjust )(?:{REQUEST})\b|\b(?:could|can|would|will) you\b|\bwould you like\b|\bshall we\b|\b(?:write|tell|ask|reply|drop) (?:back|us|to us)\b|\blet us know\b|\byou don't need to\b|"
+    rf"(?:^(?:then |now |and |so )?|[,;:] (?:and |then |so |but |or )?|\bplease |\bjust )(?:{REQUEST})\b|\b(?:could|can|would|will) you\b|\bshall we\b|"
+    r"\b(?:write|tell|ask|reply|drop) (?:back|us|to us)\b|\blet us know\b|\byou don't need to\b|"
     r"\b(?:we'll|i'll|you'll|who'll|they'll)\b|\b(?:handing|passing|sending|giving|bringing|asking|passed|asked)\b|\b(?:takes? (?:over|it|this)|looks after|goes to our|will read)\b"
 )
 EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]")

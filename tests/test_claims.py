@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from fakes import reply
 
 from helpers.bots import Reply
 from helpers.claims import CLAIMS, Claim, ClaimError, claim
@@ -27,7 +28,7 @@ class Silent:
     """A bot that knows nothing."""
 
     def ask_all(self, questions: list[str]) -> list[Reply]:
-        return [Reply(question, "I do not know.", (), (), False, None, 0.0) for question in questions]
+        return [reply("I do not know.", question=question) for question in questions]
 
 
 def outcome(value: float, low: float, high: float, p: float | None = None) -> Outcome:

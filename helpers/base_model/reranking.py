@@ -28,12 +28,12 @@ from torch.nn import functional
 from helpers.base_model import companies as companies_module, retrieval
 from helpers.base_model.companies import Company, is_held_out, texts_of
 from helpers.base_model.meaning import key_of
-from helpers.base_model.searching import similarities
+from helpers.base_model.searching import judge, similarities
 from helpers.base_model.slots import with_odd_slots
 from helpers.base_model.stream import as_typed
 from helpers.base_model.weights import save_checkpoint, write_digests
 from helpers.paths import RERANKER, ROOT
-from helpers.reranker import CALIBRATION, HEAD, LAYERS, SEARCHED, Calibration, Reranker, new_cross_encoder, read_weights
+from helpers.reranker import CALIBRATION, HEAD, LAYERS, Calibration, Reranker, new_cross_encoder, read_weights
 
 CANDIDATES = 5
 POOL = 40
@@ -242,15 +242,14 @@ def _judged(encoder: CrossEncoder, company: Company, rng: random.Random) -> tupl
     """Return the scores and similarities (questions x passages) of what a search brings, and which one answers, from 1 on; 0 if none does."""
     texts = texts_of(company)
     answered = [n for n, question in enumerate(company.questions) if question.answer is not None]
-    likeness = similarities(texts.in_context, [texts.questions[n] for n in answered])
+    asked = [texts.questions[n] for n in answered]
+    likeness = similarities(texts.in_context, asked)
     gold = np.array([company.questions[n].answer for n in answered])
     taken_out = np.array([rng.random() < NONE_SHARE for _ in answered])
     likeness[taken_out, gold[taken_out]] = -1.0
-    best = np.argsort(-likeness, axis=1)[:, :SEARCHED]
-    pairs = [(texts.questions[n], texts.in_context[place]) for n, row in zip(answered, best, strict=True) for place in row]
-    scores = np.array(Reranker(encoder).score(pairs)).reshape(best.shape)
+    best, scores, alike = judge(Reranker(encoder), texts.in_context, asked, likeness)
     hits = (best == gold[:, None]) & ~taken_out[:, None]
-    return scores, np.take_along_axis(likeness, best, 1), np.where(hits.any(1), hits.argmax(1) + 1, 0)
+    return scores, alike, np.where(hits.any(1), hits.argmax(1) + 1, 0)
 
 
 def save(encoder: CrossEncoder, calibration: Calibration, folder: Path) -> None:

@@ -11,12 +11,11 @@ import torch
 from helpers.base_model import companies as companies_module
 from helpers.base_model.companies import Company, Found
 from helpers.base_model.meaning import key_of
-from helpers.base_model.weights import DIGESTS
 from helpers.bots import LEAST_SCORE, LEAST_SHARE, PASSAGES, SURE_SCORE, is_sure, likely
 from helpers.knowledge import PassageEmbeddings
 from helpers.models import load_embedder
-from helpers.paths import RERANKER, RETRIEVAL_ADAPTER, ROOT, write_whole
-from helpers.reranker import SEARCHED, load_reranker
+from helpers.paths import DIGESTS, RERANKER, RETRIEVAL_ADAPTER, ROOT, write_whole
+from helpers.reranker import SEARCHED, Reranker, load_reranker
 
 SEARCHES = ROOT / ".cache" / "searches"
 
@@ -32,6 +31,13 @@ def similarities(in_context: Sequence[str], questions: Sequence[str]) -> np.ndar
     """Return the (questions x passages) cosine similarities by which the index finds."""
     embedder = load_embedder()
     return np.array(embedder.embed_documents(list(questions))) @ np.array(PassageEmbeddings(embedder).embed_documents(list(in_context))).T
+
+
+def judge(reranker: Reranker, in_context: Sequence[str], questions: Sequence[str], likeness: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the numbers of the passages nearest to each question, what ``reranker`` says of them, and their similarities (each questions x passages)."""
+    nearest = np.argsort(-likeness, axis=1)[:, :SEARCHED]
+    scores = reranker.score([(question, in_context[number]) for question, row in zip(questions, nearest, strict=True) for number in row])
+    return nearest, np.reshape(scores, nearest.shape), np.take_along_axis(likeness, nearest, 1)
 
 
 def search(companies: list[Company], cache: Path = SEARCHES) -> None:
@@ -61,11 +67,9 @@ def _search(in_context: list[str], questions: list[str]) -> list[tuple[list[int]
     """Return for each question the sentences that the index brings, those of them that are shown, and whether the search is sure."""
     reranker = load_reranker()
     with torch.autocast("cpu", torch.bfloat16):  # half the time; one result in a hundred differs
-        likeness = similarities(in_context, questions)
-        nearest = np.argsort(-likeness, axis=1)[:, :SEARCHED]
-        scores = np.reshape(reranker.score([(question, in_context[n]) for question, row in zip(questions, nearest, strict=True) for n in row]), nearest.shape)
+        judged = judge(reranker, in_context, questions, similarities(in_context, questions))
     found = []
-    for row, scored, alike in zip(nearest, scores, np.take_along_axis(likeness, nearest, 1), strict=True):
+    for row, scored, alike in zip(*judged, strict=True):
         candidates = [Candidate(int(number), float(chance)) for number, chance in zip(row, reranker.chances(scored, alike), strict=True)]
         shown = likely(sorted(candidates, key=lambda one: -one.score)[:PASSAGES])
         found.append((row.tolist(), [one.number for one in shown], is_sure(shown)))

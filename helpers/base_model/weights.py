@@ -5,9 +5,7 @@ from pathlib import Path
 
 import torch
 
-from helpers.paths import model_files
-
-DIGESTS = "sha256.txt"
+from helpers.paths import DIGESTS, model_files
 
 
 def write_digests(weights: Path) -> str:
