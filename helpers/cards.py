@@ -74,7 +74,7 @@ def answers_card(title: str, replies: Mapping[str, Reply], superseded: Sequence[
 def _struck(html: str, values: Sequence[str]) -> str:
     """Strike ``values`` through in escaped text; "(old)" says so without the line."""
     for value in values:
-        html = re.sub(rf"(?<!\w)({re.escape(escape(value))})(?!\w)", r"<del>\1</del> (old)", html, flags=re.IGNORECASE)
+        html = re.sub(rf"(?<![\w.-])({re.escape(escape(value))})(?!\w|\.\d|-\w)", r"<del>\1</del> (old)", html, flags=re.IGNORECASE)
     return html
 
 

@@ -85,13 +85,14 @@ def diagnose_three() -> Exercise:
 
 RULE_WORDS = {
     "knowledge": r"facts?|knowledge|knows?|information|outdated|out of date|stale|answers?|content|what changes|what (?:it|the bot) says",
-    "behaviour": r"behaviou?rs?|behaves?|voice|habits?|style|tone|manners?|sounds?|talks?|escalat\w+|hand(?:s|ed|ing)? over|hand-?overs?|respon(?:d\w*|ses?)|acts?"
+    "behaviour": r"behaviou?rs?|(?:mis)?behaves?|voice|habits?|style|tone|manners?|sounds?|talks?|escalat\w+|hand(?:s|ed|ing)? over|hand-?overs?|respon(?:d\w*|ses?)|acts?"
     r"|how (?:it|the bot|a bot) (?:says|answers|replies|writes|speaks)|what (?:it|the bot|a bot) does(?! not)",
     "RAG": r"rag|retriev\w+|look\w* (?:it|them) up",
     "fine-tuning": r"fine[- ]?tun\w+|lora|adapters?|train\w*",
 }
 PARTNERS = {"knowledge": "RAG", "behaviour": "fine-tuning"}
-NEGATED = re.compile(r"\b(?:never|don't|do not|not)\s+(?:use\s+)?(?:rag|lora|fine[- ]?tun\w+)\b|\b(?:rag|lora|fine[- ]?tuning)\s+(?:does not|doesn't|cannot|can't|never|is not|isn't)\b")
+ENOUGH = re.compile(r"\b(?:enough|right|already|correct|fine|well)\b(?!-)")
+NEGATED = re.compile(r"\b(?:never|not)\s+\w+\s+(?:by|with)\s+(?:rag|lora|fine[- ]?tun\w+)\b|\b(?:never|don't|do not|not)\s+(?:use\s+)?(?:rag|lora|fine[- ]?tun\w+)\b|\b(?:rag|lora|fine[- ]?tuning)\s+(?:does not|doesn't|cannot|can't|never|is not|isn't)\b")
 
 
 def _rule_problem(answer: object) -> str:
@@ -104,34 +105,26 @@ def _rule_problem(answer: object) -> str:
     if NEGATED.search(str(answer).lower()):
         return "Say what each tool is for. What it is not for follows from that, and I cannot judge it."
     said = [name for at, name in enumerate(said) if at == 0 or said[at - 1] != name]
-    in_pairs = [set(said[at : at + 2]) for at in range(0, len(said), 2)]
-    if all({problem, tool} in in_pairs for problem, tool in PARTNERS.items()) or _follows(said) or _follows(said[::-1]) or _leads(said):
+    pairs = {frozenset(said[at : at + 2]) for at in range(0, len(said), 2)}
+    knows_enough = bool(ENOUGH.search(str(answer).lower()))
+    if pairs == set(map(frozenset, PARTNERS.items())) or _matched(said, knows_enough) or _matched(said[::-1], knows_enough):
         return ""
     return "Each problem should stand next to its own tool. Which tool changes what the bot knows, and which one how it responds?"
 
 
-def _follows(said: list[str]) -> bool:
-    """True if the last problem named before each tool is its own, as in 'if it knows enough but misbehaves, fine-tune'."""
-    problem = None
+def _matched(said: list[str], knows_enough: bool) -> bool:
+    """True if before each tool stands its own problem, as in 'if it knows too little, RAG; if it knows enough and misbehaves, a LoRA'."""
+    problems: set[str] = set()
     for name in said:
         if name in PARTNERS:
-            problem = name
-        elif PARTNERS.get(problem or "") != name:
-            return False
-    return True
-
-
-def _leads(said: list[str]) -> bool:
-    """True if each tool comes before its problem, as in 'RAG if it knows too little, a LoRA if it knows enough and misbehaves'."""
-    clauses: list[list[str]] = []
-    for name in said:
-        if name not in PARTNERS:
-            clauses.append([name])
-        elif not clauses:
+            problems.add(name)
+        elif problems == {"behaviour", "knowledge"} and name == "fine-tuning" and knows_enough:
+            problems = set()
+        elif [PARTNERS[problem] for problem in problems] != [name]:
             return False
         else:
-            clauses[-1].append(name)
-    return all(clause == ["RAG", "knowledge"] or clause in (["fine-tuning", "behaviour"], ["fine-tuning", "knowledge", "behaviour"]) for clause in clauses)
+            problems = set()
+    return not problems
 
 
 def one_line_rule() -> Exercise:
@@ -291,7 +284,8 @@ def read_the_square() -> Exercise:
 
 
 YES_NO = {"yes": ("yes", "y", "true", "carried"), "no": ("no", "n", "false", "not carried")}
-ROUTERS = {"LoRA": TOOLS["lora"], "logistic regression": ("logistic regression", "logistic", "lr", "regression"), "RAG": TOOLS["rag"]}
+LOGISTIC = ("logistic regression", "a logistic regression", "logistic", "lr", "regression", "logistic regression on sentence vectors", "logistic regression on embeddings")
+ROUTERS = {"LoRA": TOOLS["lora"], "logistic regression": LOGISTIC, "RAG": TOOLS["rag"]}
 CHANGES = {
     "falls": ("falls", "fall", "lower", "down", "drops", "worse", "less"),
     "stays": ("stays", "stay", "same", "unchanged", "stays the same", "equal", "no change"),
@@ -421,7 +415,7 @@ def first_router() -> Exercise:
         "You have 300 labelled tickets and need nothing but the right queue. What do you try first: 'LoRA', 'logistic regression' or 'RAG'?",
         "Look at the curve of claim 11, and at its paired test for 300 labels. Which of the three is the simplest to build?",
         "'logistic regression', on sentence vectors: it trains in a second, and the curve says how much a fine-tuned model would add.",
-        lambda answer: "" if "logistic" in str(answer).lower() or meant(answer, ROUTERS) == "logistic regression" else "Which one trains in a second, and how much would the others add?",
+        lambda answer: "" if meant(answer, ROUTERS) == "logistic regression" else "Which one trains in a second, and how much would the others add?",
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from helpers.bots import Reply
 from helpers.knowledge import HelpCenter, Passage
+from helpers.reranker import SEARCHED
 from helpers.scenarios import Fact, Ticket
 from helpers.scoring import abstains, fact_right, fact_stale, resolved, states, value_present, voice_checks
 from helpers.verdicts import QUEUES, escalation_state
@@ -23,7 +24,6 @@ FAILURES = {
     "misread": "The passage was there, and the bot said something else.",
     "voice": "Everything else is right, and it does not sound like us.",
 }
-DEEPEST_RANK = 50
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,12 @@ def _where(fact: Fact, reply: Reply, ticket: Ticket, help_center: HelpCenter | N
     told = f"It was shown {_count(reply.passages)}"
     if help_center is None:
         return f"{told}, none of which says {fact.current}."
-    found = help_center.search(ticket.text, DEEPEST_RANK)
+    found = help_center.search(ticket.text, SEARCHED)
     rank = next((rank for rank, passage in enumerate(found, 1) if states(passage, fact)), None)
     if rank:
-        return f"{told}; the one that says {fact.current} is at rank {rank}."
+        return f"{told}; the one that says {fact.current} is at rank {rank} of the {SEARCHED} nearest."
     if _stands_in(fact, help_center):
-        return f"{told}; the one that says {fact.current} is not among the first {DEEPEST_RANK}."
+        return f"{told}; the one that says {fact.current} is not among the {SEARCHED} nearest."
     return f"No sentence of the article {fact.article} says {fact.current}."
 
 

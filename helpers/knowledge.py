@@ -118,7 +118,7 @@ def passage_vectors(in_context: np.ndarray, alone: np.ndarray) -> np.ndarray:
 class SentenceSplitter(TextSplitter):
     """Cut a text into its sentences; one longer than the chunk size is cut between words."""
 
-    SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')]))(?<!\b[eE]\.g\.)(?<!\b[iI]\.e\.)(?<!\b(?:Mr|Ms|Dr|St)\.)(?<!\bMrs\.)(?<!\bapprox\.)\s+(?=[\"'(]?[A-Z0-9$£€])")
+    SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')]))(?<!\b[eE]\.g\.)(?<!\b[iI]\.e\.)(?<!\b(?:Mr|Ms|Dr|St)\.)(?<!\bMrs\.)(?<!\bapprox\.)\s+(?!(?<=\b[ap]\.m\.\s)(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|(?<=\bNo\.\s)\d)(?=[\"'(]?[A-Z0-9$£€])")
     BULLET = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
 
     def split_text(self, text: str) -> list[str]:

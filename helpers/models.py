@@ -67,11 +67,18 @@ def _new_embedder(name: str) -> Embeddings:
 
 @lru_cache(maxsize=2)
 def _embedder(name: str) -> Embeddings:
-    return _new_embedder(name)
+    try:
+        return _new_embedder(name)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"There is no embedder at {name} ({type(error).__name__}). Set COURSE_EMBEDDER to a model's folder or hub id, or unset it to use the course's own.") from error
 
 
 def published_embedder() -> Embeddings:
-    """Return all-MiniLM-L6-v2, or what ``COURSE_EMBEDDER`` names, as it was published."""
+    """Return all-MiniLM-L6-v2, or what ``COURSE_EMBEDDER`` names, as it was published.
+
+    Raises:
+        ModelError: there is none.
+    """
     return _embedder(os.environ.get("COURSE_EMBEDDER") or str(embedder_folder()))
 
 

@@ -39,12 +39,12 @@ def write_whole(file: Path, text: str) -> None:
 def workspace() -> Path:
     """Return the learner's folder for everything that a run writes.
 
-    ``COURSE_WORKSPACE`` names another one, for example on a shared machine.
+    ``COURSE_WORKSPACE`` names another one, for example on a shared machine; a relative path begins at the course's folder.
 
     Raises:
         OSError: the folder cannot be made; the message says what to do.
     """
-    folder = Path(os.environ.get("COURSE_WORKSPACE") or ROOT / "workspace")
+    folder = ROOT / Path(os.environ.get("COURSE_WORKSPACE") or "workspace").expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

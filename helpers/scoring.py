@@ -45,7 +45,7 @@ def _comparable(text: str) -> str:
     text = re.sub(r"(\$\d+)\.00(?!\d)", r"\1", text)
     text = re.sub(r"(\d) ?(?:%|per cent\b)", r"\1 percent", text)
     text = re.sub(r"(\d)(?::00)? ?([ap])(?:m\b|\.m\b\.?)", r"\1 \2m", text)
-    text = re.sub(r"(\d|\b[ap]m) ?\u2013 ?(?=\d)", r"\1 to ", text)
+    text = re.sub(r"(\d|\b[ap]m)(?:-(?=\d+(?![\d-]))| ?\u2013 ?(?=\d))", r"\1 to ", text)
     text = re.sub(r"(\d)([kmg]hz)\b", r"\1 \2", text)
     text = re.sub(r"\b1 (third|half|quarter)\b", r"a \1", text)
     text = re.sub(r"(\d)-(?:a|per)-(?=[a-z])", r"\1 a ", text)

@@ -109,10 +109,11 @@ class TimeMachine(Quiet, widgets.VBox):
     # Choosing
 
     def _offer_articles(self, chosen: str | None = None) -> None:
+        """List the articles and open ``chosen``; if that is withdrawn a new one, so that a second click on Withdraw meets none that nobody chose."""
         names = sorted((article.title, article.name) for article in self.help_center.articles.values())
         with self._quietly():
             self.article.options = [*names, ("a new article", NEW)]
-            self.article.value = chosen if chosen in {NEW, *self.help_center.articles} else names[0][1]
+            self.article.value = names[0][1] if chosen is None else chosen if chosen in self.help_center.articles else NEW
         self._open(self.article.value)
 
     def _open_for_ticket(self, change: object = None) -> None:
@@ -146,10 +147,12 @@ class TimeMachine(Quiet, widgets.VBox):
         """Do what a button says, unless it comes while another one works."""
         if self._busy:
             return
+        self._synced = False
         try:
             action()
         except KeyboardInterrupt:
-            self._say("Stopped. Nothing is lost: press the button again.")
+            done = "The change is made, and only the answers after it are missing: choose the ticket again." if self._synced else "Nothing is lost: press the button again."
+            self._say(f"Stopped. {done}")
         except Exception as error:
             # A widget's callback is the last place where an error can still become a message.
             self.report.value, self.seconds.value = error_card(error), ""
@@ -197,6 +200,7 @@ class TimeMachine(Quiet, widgets.VBox):
             self.help_center.sync()
             self._show(self.before, "Before")
             report = self._write_and_sync(files, undoing)
+            self._synced = True
             if opened and not undoing:
                 self._name_opened(opened)
             self._settle_drafts(files, shown)

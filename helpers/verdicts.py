@@ -71,7 +71,7 @@ def _facts(reply: Reply, ticket: Ticket) -> tuple[str, bool]:
 def _advice(reply: Reply, ticket: Ticket, arm: str, facts_fine: bool, behaviour_fine: bool) -> str:
     if facts_fine and behaviour_fine:
         return "this ticket is resolved"
-    reads, tuned = arm in ("rag", "hybrid"), arm in ("lora", "hybrid")
+    reads, tuned = arm in ("rag", "hybrid") or bool(reply.found), arm in ("lora", "hybrid")
     if not facts_fine and not behaviour_fine and not reads and not tuned:
         return "this bot needs knowledge and habits, so the hybrid"
     needs = []

@@ -248,6 +248,14 @@ def test_new_companies_come_last_and_as_the_retriever_brings_them(companies):
     assert missed and not any(q.text.lower() in asked for q in missed if "{" not in q.text)
 
 
+def test_new_messages_come_only_as_in_use_and_then_mostly(companies):
+    met, new = [("calm", "Where is my sofa?", "delivery")], [("angry", "the drill bit me", "injury")]
+    stream = Stream(companies[:20], PROSE, messages=met, new_messages=new, unanswered=Unanswered(as_in_use=50_000))
+    before, after = ([e.answer.lower() for e in map(stream.example, range(start, start + 600)) if e.task == "topic"] for start in (30_000, 50_000))
+    assert any("delivery" in answer for answer in before) and not any("injury" in answer for answer in before)
+    assert sum("injury" in answer for answer in after) > sum("delivery" in answer for answer in after) > 0
+
+
 @pytest.fixture(scope="module")
 def inn():
     """A company of two sentences, as the course's own search sees it."""

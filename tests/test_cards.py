@@ -122,6 +122,7 @@ def test_verdict_tells_a_reading_error_from_a_search_error() -> None:
     text = WARM.format("nine")
     assert "among the passages, but it was not used" in verdict(reply(text, (passage(),)), ASKS, "rag")
     assert "the search did not bring" in verdict(reply(text, (passage("Water it.", "watering"),)), ASKS, "rag")
+    assert "the search did not bring" in verdict(reply(text, (passage("Water it.", "watering"),)), ASKS, "a bot with a name of its own")
 
 
 def test_unanswerable_ticket_answered_with_do_not_know() -> None:
@@ -151,3 +152,8 @@ def test_plain_text_shows_no_style_and_no_tags() -> None:
 def test_errors_say_what_to_do_and_show_no_traceback() -> None:
     assert plain_text(error_card(BotError("Type something."))) == "✗ Type something."
     assert "python -m helpers check" in plain_text(error_card(ZeroDivisionError("division by zero")))
+
+
+@pytest.mark.parametrize(("text", "struck"), [("It adds $15.", True), ("It adds $15.50.", False), ("It adds $15-worth.", False), ("It adds $150.", False)])
+def test_only_the_whole_old_value_is_struck_through(text: str, struck: bool) -> None:
+    assert ("<del>$15</del> (old)" in answers_card("After", {"RAG": reply(text)}, ["$15"])) is struck

@@ -11,6 +11,7 @@ from helpers.claims import CLAIMS, Claim, ClaimError, claim
 from helpers.claims.behaviour import macro_f1, parsed, record_of, sample
 from helpers.claims.catalogue import results_table
 from helpers.claims.claim import FOLDER, Record
+from helpers.claims.costs import _peak_memory, apart
 from helpers.claims.freshness import next_facts
 from helpers.claims.labs import Recompute, UpdateCosts, monthly_operations
 from helpers.claims.outcome import CONFIRMED, LIMITED, NOT_CONFIRMED, Check, Outcome, verdict
@@ -75,6 +76,19 @@ def test_a_comparison_is_paired_by_ticket() -> None:
     assert (found.tests["a minus b"].only_first, found.tests["a minus b"].only_second) == (2, 0)
     again = Outcome.from_json(json.loads(json.dumps(found.as_json())))
     assert again == found
+
+
+def _held(size: int) -> int:
+    kept = b"x" * size
+    return _peak_memory() + 0 * len(kept)
+
+
+def test_the_peak_memory_of_a_fresh_process_is_its_own() -> None:
+    """Whoever starts it may hold far more: that does not count."""
+    heavy = b"x" * 800_000_000
+    assert _held(0) > len(heavy)
+    small, large = apart(_held, 0), apart(_held, 300_000_000)
+    assert small < len(heavy) and 200_000_000 < large - small < 400_000_000
 
 
 # The stored results

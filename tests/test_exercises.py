@@ -48,6 +48,7 @@ RIGHT = {
         "RAG when the facts are missing; fine-tuning when the facts are fine but the tone is not.",
         "If the bot is out of date, use RAG; if it behaves badly, fine-tune.",
         "RAG for what changes, fine-tuning for how it behaves",
+        "If the bot knows enough but misbehaves, fine-tune; if it lacks facts, RAG",
         "If the facts are stale, RAG; if it never hands over, fine-tune.",
     ],
     "choose-k": [2, "2", 2.0],
@@ -79,6 +80,9 @@ WRONG = {
         ("RAG for behaviour and not facts; fine-tuning for facts and not behaviour", "next to its own tool"),
         ("RAG does not mend facts, and fine-tuning does not mend behaviour", "what each tool is for"),
         ("Never use RAG for facts or fine-tuning for behaviour", "what each tool is for"),
+        ("Facts are never mended by RAG, behaviour is never mended by fine-tuning", "what each tool is for"),
+        ("Use fine-tuning for knowledge and behaviour, RAG for facts", "next to its own tool"),
+        ("RAG for facts and behaviour, fine-tuning for behaviour and facts", "next to its own tool"),
         ("RAG is for facts", "no word for behaviour, fine-tuning"),
         (12, "no word for"),
     ],
@@ -116,7 +120,7 @@ WRONG = {
     "carried-or-not": [({"a": "no", "b": "no", "c": "no"}, "a is not no"), ("yes, yes, yes", "b is not yes. c is not yes"), ("perhaps", "Expected 3")],
     "update-budget": [(4, "less by training"), (50, "already with fewer"), ("many", "is none")],
     "missing-arm": [({"a": "base", "b": "base", "c": "rag"}, "a is not base"), ("prompt", "Expected 3")],
-    "first-router": [("LoRA", "trains in a second"), ("a person", "trains in a second")],
+    "first-router": [("LoRA", "trains in a second"), ("a person", "trains in a second"), ("LoRA, since logistic regression is too simple", "trains in a second")],
 }
 CASES_RIGHT = [(name, answer) for name, answers in RIGHT.items() for answer in answers]
 CASES_WRONG = [(name, *case) for name, cases in WRONG.items() for case in cases]

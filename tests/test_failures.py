@@ -1,5 +1,6 @@
 """Each kind of failure, told apart from the ones before it, and the tracer that lists them."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -70,7 +71,7 @@ def center(tmp_path, text: str) -> HelpCenter:
 def test_the_details_say_where_the_passage_was(tmp_path) -> None:
     answered = CASES["retrieval missed"][0]
     found = trace(answered, ASKED, center(tmp_path / "with", f"The warranty is {FACT.current}."))
-    assert found.kind == "retrieval missed" and f"says {FACT.current} is at rank " in found.details and "shown 1 passage;" in found.details
+    assert found.kind == "retrieval missed" and re.search(rf"says {FACT.current} is at rank \d+ of the 8 nearest", found.details) and "shown 1 passage;" in found.details
     found = trace(answered, ASKED, center(tmp_path / "without", "The warranty is a secret."))
     assert found.kind == "not in the help centre" and FACT.current in found.details
 

@@ -48,6 +48,8 @@ def texts(help_center: HelpCenter) -> set[str]:
     [
         ("It costs $4.50. Shipping takes 2.5 days! Why? Because.", ["It costs $4.50.", "Shipping takes 2.5 days!", "Why?", "Because."]),
         ("Use a mild acid, e.g. Citric acid, i.e. A weak one. Then rinse.", ["Use a mild acid, e.g. Citric acid, i.e. A weak one.", "Then rinse."]),
+        ("Call from 8 a.m. to 6 p.m. Monday to Friday. We close at 6 p.m. Write then.", ["Call from 8 a.m. to 6 p.m. Monday to Friday.", "We close at 6 p.m.", "Write then."]),
+        ("Choose size No. 5 for herbs. Is it big? No. It isn't.", ["Choose size No. 5 for herbs.", "Is it big?", "No.", "It isn't."]),
         ("Ask Dr. Green or Mrs. Brown. It weighs approx. 3 kilos.", ["Ask Dr. Green or Mrs. Brown.", "It weighs approx. 3 kilos."]),
         ('Say "stop." Then wait. (It beeps.) It is over.', ['Say "stop."', "Then wait.", "(It beeps.)", "It is over."]),
         ("Steps:\n- Open the lid.\n* Fill it.\n1. Close it.", ["Steps:", "Open the lid.", "Fill it.", "Close it."]),

@@ -73,7 +73,7 @@ def training_texts(source: str) -> list[str]:
     if source == "filler":
         return (DATA / "pretraining" / "filler.txt").read_text(encoding="utf-8").splitlines()
     if source == "messages":
-        return [text for _, text, _ in _messages(DATA / "pretraining" / "messages")]
+        return [text for folder in ("messages", "later_messages") for _, text, _ in _messages(DATA / "pretraining" / folder)]
     return [question.text for company in all_companies() for question in (*company.questions, *company.near_misses)]
 
 

@@ -93,6 +93,12 @@ def test_an_adapter_trained_anew_in_the_same_folder_is_loaded(adapter, llm):  # 
     assert not torch.allclose(first, second)
 
 
+def test_a_missing_embedder_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_EMBEDDER", str(tmp_path / "none"))
+    with pytest.raises(ModelError, match="There is no embedder at .*none.* unset it"):
+        published_embedder()
+
+
 def test_a_missing_model_is_explained_even_with_an_adapter(adapter, tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_LLM", str(tmp_path / "no-model"))
     for name in (None, adapter):

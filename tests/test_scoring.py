@@ -70,6 +70,9 @@ WARRANTY, RETURN_COST, FREE_FROM = FACTS["warranty-length"], FACTS["return-cost"
         ("care@fernhollow.example", "Write to care@fernhollow.example."),
         ("1.8 metres", "The cable is 1.8\u00a0metres."),
         ("14 watts", "(14 watts)"),
+        ("4 to 8 days", "They sprout in 4-8 days."),
+        ("8 am to 8 pm", "We're there 8am-8pm."),
+        ("555-0192", "Call 555-0192."),
     ],
 )
 def test_value_is_found(value, text):

@@ -1,6 +1,7 @@
 """Training an adapter, on tiny models of other architectures."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -96,6 +97,7 @@ def test_the_seed_decides_the_adapter(llm, tmp_path):  # noqa: F811
     settings = LoraSettings(epochs=1, batch_size=2)
     losses = [train_adapter([CONVERSATION, CONVERSATION[1:]] * 3, tmp_path / str(n), settings).losses for n in range(2)]
     assert losses[0] == losses[1]
+    assert train_adapter([CONVERSATION, CONVERSATION[1:]] * 3, tmp_path / "other", replace(settings, seed=1)).losses != losses[0]
 
 
 def test_an_interrupted_save_leaves_the_old_adapter(llm, tmp_path, monkeypatch):  # noqa: F811

@@ -406,8 +406,15 @@ def test_an_article_is_withdrawn_and_comes_back(machine: TimeMachine, source: He
     assert "The warranty is three years." in plain_text(machine.after.value)
 
 
+def test_a_second_click_withdraws_no_article_that_nobody_chose(machine: TimeMachine) -> None:
+    machine.withdraw.click()
+    machine.withdraw.click()
+    assert "Nothing to withdraw" in reported(machine) and set(machine.help_center.articles) == {"watering"}
+
+
 def test_the_last_article_cannot_be_withdrawn(machine: TimeMachine) -> None:
     machine.withdraw.click()
+    machine.article.value = "watering"
     machine.withdraw.click()
     assert "holds no article" in reported(machine) and machine.article.value == "watering"
     assert (machine.help_center.folder / "watering.md").exists()
@@ -609,6 +616,13 @@ def test_an_interrupt_within_the_sync_leaves_the_articles_as_they_were(machine: 
     monkeypatch.undo()
     machine.withdraw.click()
     assert "1 deleted" in reported(machine)
+
+
+def test_an_interrupt_after_the_change_says_that_it_is_made(machine: TimeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    show = machine._show
+    monkeypatch.setattr(machine, "_show", lambda card, title: interrupt() if title == "After" else show(card, title))
+    machine.withdraw.click()
+    assert "The change is made" in reported(machine) and not (machine.help_center.folder / "warranty.md").exists()
 
 
 def interrupt() -> None:

@@ -103,9 +103,9 @@ class Shown:
 class Stream:
     """Draws examples; the first ones hold one passage, then up to two, then up to eight; ``pace`` makes that beginning longer.
 
-    ``new`` companies come only from ``unanswered.as_in_use`` on. Questions that the
+    ``new`` companies and ``new_messages`` come only from ``unanswered.as_in_use`` on. Questions that the
     model knows by heart do not teach it how far to trust the order in which
-    passages arrive; questions that it has never seen do.
+    passages arrive, and messages that it knows by heart do not teach it to understand; those that it has never seen do.
     From there on a share ``near_misses`` of the readings about companies has no answer and a sentence that looks like one.
     """
 
@@ -121,6 +121,7 @@ class Stream:
         pace: int = 1,
         reranked: float = 0.0,
         near_misses: float = 0.0,
+        new_messages: list[Message] | None = None,
     ) -> None:
         self.companies = [c for c in companies if c.questions]
         self.new = [c for c in new or () if c.questions]
@@ -133,6 +134,8 @@ class Stream:
         self.vocabulary = sorted({w for s in prose for w in CONTENT_WORD.findall(s) if w.islower()})
         self.facts = [f for f in all_wordings() if f.first]
         self.messages = messages if messages is not None else _messages(PRETRAINING / "messages")
+        self.met_messages = len(self.messages)
+        self.messages = [*self.messages, *(new_messages or ())]
         self.filler = (PRETRAINING / "filler.txt").read_text(encoding="utf-8").splitlines()
         self.styles = _styles(PRETRAINING / "messages" / "replies_style.txt")
         self.fact_rows = [meanings.add(f.questions) if meanings else NO_MEANING for f in self.facts]
@@ -153,9 +156,9 @@ class Stream:
         elif roll < 0.17:
             example = self._contradicted(rng, most, missing)
         elif roll < 0.33:
-            example = self._name_topic(rng, most)
+            example = self._name_topic(rng, most, in_use)
         elif roll < 0.35:
-            example = self._complaint(rng, most)
+            example = self._complaint(rng, most, in_use)
         elif roll < 0.38:
             example = self._read_two(rng, most)
         elif roll < (0.50 if early else 0.40):
@@ -326,15 +329,19 @@ class Stream:
         rng.shuffle(passages)
         return self._reading(fact.questions[at], passages, passages.index(gold_passage) if answered else None, rng, _row(self.fact_rows[number], at))
 
-    def _name_topic(self, rng: random.Random, most: int) -> Example:
+    def _message(self, rng: random.Random, in_use: bool) -> tuple[Message, int]:
+        """Return a message, as in use mostly a new one, and the row of its meaning."""
+        new = in_use and self.met_messages < len(self.messages) and rng.random() < NEW_SHARE
+        number = rng.randrange(*((self.met_messages, len(self.messages)) if new else (0, self.met_messages)))
+        return self.messages[number], _row(self.message_row, number)
+
+    def _name_topic(self, rng: random.Random, most: int, in_use: bool) -> Example:
         """Name a message's topic, alone or beside an answer.
 
         Half the time there are passages, which do not matter; sometimes the message
         also asks a plain question, before or after, which does not matter either.
         """
-        number = rng.randrange(len(self.messages))
-        mood, text, topic = self.messages[number]
-        row = _row(self.message_row, number)
+        (mood, text, topic), row = self._message(rng, in_use)
         if rng.random() < 0.25:
             text, row = self._with_question(text, rng), NO_MEANING
         passages = self._any_passages(rng, most) if rng.random() < 0.5 else None
@@ -349,10 +356,9 @@ class Stream:
         parts = [text.rstrip(".! ") + ".", question if question.endswith("?") else question + "?"]
         return " ".join(parts if rng.random() < 0.6 else parts[::-1])
 
-    def _complaint(self, rng: random.Random, most: int) -> Example:
+    def _complaint(self, rng: random.Random, most: int, in_use: bool) -> Example:
         """A message that no passage answers; the plain machine says so and nothing else."""
-        number = rng.randrange(len(self.messages))
-        text, row = self.messages[number][1], _row(self.message_row, number)
+        (_, text, _), row = self._message(rng, in_use)
         if rng.random() < 0.3:
             return Example(as_typed(text, rng), UNKNOWN, "unknown", asked=row)
         return self._reading(text, self._any_passages(rng, most), None, rng, row)
@@ -538,9 +544,9 @@ def load(
 ) -> tuple[Stream, Stream]:
     """Return the training stream, and the one of the held-out companies and messages (one in twelve, by name or text).
 
-    The companies of the first ``met`` folders come from the beginning, the others as in use.
+    The companies of the first ``met`` folders and the ``messages`` come from the beginning, the others as in use.
     """
-    (companies, new), messages = companies_module.load_with_headings(met), _messages(PRETRAINING / "messages")
+    companies, new = companies_module.load_with_headings(met)
     companies_module.give_meanings([*companies, *new], meanings)
     met_by_search, unmet = ([c for c in (*companies, *new) if (c.folder == companies_module.READER_FOLDER.name) is unmet] for unmet in (False, True))
     retrieval.rank(met_by_search)
@@ -548,5 +554,7 @@ def load(
     searching.leave_out_doubtful(unmet)
     shared, apart = ([c for c in companies if is_held_out(c.name) is held_out] for held_out in (False, True))
     new = [c for c in new if not is_held_out(c.name)]
-    known, unknown = ([m for m in messages if is_held_out(m[1]) is held_out] for held_out in (False, True))
-    return Stream(shared, prose, seed, meanings, known, unanswered, new, pace, reranked, near_misses), Stream(apart, prose, seed + 1, meanings, unknown, unanswered)
+    folders = [_messages(PRETRAINING / name) for name in ("messages", "later_messages")]
+    known, later = ([m for m in messages if not is_held_out(m[1])] for messages in folders)
+    unknown = [m for messages in folders for m in messages if is_held_out(m[1])]
+    return Stream(shared, prose, seed, meanings, known, unanswered, new, pace, reranked, near_misses, later), Stream(apart, prose, seed + 1, meanings, unknown, unanswered)

@@ -203,7 +203,7 @@ CLAIMS = (
             Check("A logistic regression on sentence vectors names more queues rightly than LoRA.", "right queue, logistic regression minus LoRA", above=0, limit=True),
         ),
         Curve({name: {n: f"macro-F1, {name}, {n} labels" for n in behaviour.LABELS} for name in ("LoRA", "nearest neighbours", "logistic regression")}, "labelled messages", "macro-F1", logarithmic=True),
-        "It may pass the baseline, at far more computing. For routing alone, try the simple baseline first; it trains in a second.",
+        "It may pass the baseline by more, at far more computing. For routing alone, try the simple baseline first; it trains in a second.",
         tolerance=0.1,
     ),
     Claim(
