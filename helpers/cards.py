@@ -13,7 +13,7 @@ from helpers.bots import CITATION, Reply, is_sure
 from helpers.knowledge import Passage
 from helpers.prompts import doubt_of_search
 from helpers.scenarios import Fact, Ticket
-from helpers.scoring import VOICE, abstains, voice_checks
+from helpers.scoring import VALUE_BEGINS, VALUE_ENDS, VOICE, abstains, voice_checks
 from helpers.verdicts import QUEUES, escalation_state, fact_state, holds_answer, verdict
 
 __all__ = ["answers_card", "error_card", "notice_card", "plain_text", "reply_card", "verdict"]
@@ -74,7 +74,7 @@ def answers_card(title: str, replies: Mapping[str, Reply], superseded: Sequence[
 def _struck(html: str, values: Sequence[str]) -> str:
     """Strike ``values`` through in escaped text; "(old)" says so without the line."""
     for value in values:
-        html = re.sub(rf"(?<![\w.-])({re.escape(escape(value))})(?!\w|\.\d|-\w)", r"<del>\1</del> (old)", html, flags=re.IGNORECASE)
+        html = re.sub(rf"{VALUE_BEGINS}({re.escape(escape(value))}){VALUE_ENDS}", r"<del>\1</del> (old)", html, flags=re.IGNORECASE)
     return html
 
 

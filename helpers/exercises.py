@@ -118,12 +118,12 @@ def _matched(said: list[str], knows_enough: bool) -> bool:
     for name in said:
         if name in PARTNERS:
             problems.add(name)
-        elif problems == {"behaviour", "knowledge"} and name == "fine-tuning" and knows_enough:
-            problems = set()
-        elif [PARTNERS[problem] for problem in problems] != [name]:
+            continue
+        if name == "fine-tuning" and knows_enough and len(problems) == 2:
+            problems.remove("knowledge")
+        if [PARTNERS[problem] for problem in problems] != [name]:
             return False
-        else:
-            problems = set()
+        problems.clear()
     return not problems
 
 

@@ -54,6 +54,9 @@ def _comparable(text: str) -> str:
     return re.sub(r"\s*[>\u2192\u203a]\s*", " > ", text)
 
 
+VALUE_BEGINS, VALUE_ENDS = r"(?<![\w.-])", r"(?!\w|\.\d|-\w)"
+
+
 def value_present(value: str, text: str) -> bool:
     """True if ``value`` stands in ``text`` as whole words, however its number is spelt.
 
@@ -61,7 +64,7 @@ def value_present(value: str, text: str) -> bool:
     menu path is another one.
     """
     text = OTHER_FREE.sub("", _comparable(text))
-    return re.search(rf"(?<![\w.-])(?<!> ){re.escape(_comparable(value))}(?!\w|\.\d|-\w| >)", text) is not None
+    return re.search(rf"{VALUE_BEGINS}(?<!> ){re.escape(_comparable(value))}{VALUE_ENDS}(?! >)", text) is not None
 
 
 def fact_right(fact: Fact, text: str) -> bool:

@@ -113,7 +113,9 @@ class TimeMachine(Quiet, widgets.VBox):
         names = sorted((article.title, article.name) for article in self.help_center.articles.values())
         with self._quietly():
             self.article.options = [*names, ("a new article", NEW)]
-            self.article.value = names[0][1] if chosen is None else chosen if chosen in self.help_center.articles else NEW
+            if chosen is None:
+                chosen = names[0][1]
+            self.article.value = chosen if chosen in self.help_center.articles else NEW
         self._open(self.article.value)
 
     def _open_for_ticket(self, change: object = None) -> None:

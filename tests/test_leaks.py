@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from helpers.base_model import companies as companies_module
 from helpers.base_model.evaluate import SUITES
-from helpers.base_model.stream import Stream, _messages, all_wordings
+from helpers.base_model.stream import MESSAGES, Stream, _messages, all_wordings
 from helpers.knowledge import SentenceSplitter, read_article
 from helpers.models import published_embedder
 from helpers.paths import DATA
@@ -73,7 +73,7 @@ def training_texts(source: str) -> list[str]:
     if source == "filler":
         return (DATA / "pretraining" / "filler.txt").read_text(encoding="utf-8").splitlines()
     if source == "messages":
-        return [text for folder in ("messages", "later_messages") for _, text, _ in _messages(DATA / "pretraining" / folder)]
+        return [text for folder in MESSAGES for _, text, _ in _messages(folder)]
     return [question.text for company in all_companies() for question in (*company.questions, *company.near_misses)]
 
 

@@ -52,6 +52,7 @@ LAST_LINE_TASKS = ("Answer, then name the topic on a last line.", "Write an answ
 FIRST_LINE_TASKS = ("Name the topic on a first line, then answer.", "Begin with the topic of the message. The answer stands below.", "Topic first, answer last.")
 QUESTION_TOPIC = "question"
 
+MESSAGES = PRETRAINING / "messages", PRETRAINING / "later_messages"
 Message = tuple[str, str, str]
 
 
@@ -133,11 +134,10 @@ class Stream:
         self.near_misses = near_misses
         self.vocabulary = sorted({w for s in prose for w in CONTENT_WORD.findall(s) if w.islower()})
         self.facts = [f for f in all_wordings() if f.first]
-        self.messages = messages if messages is not None else _messages(PRETRAINING / "messages")
-        self.met_messages = len(self.messages)
-        self.messages = [*self.messages, *(new_messages or ())]
+        met = messages if messages is not None else _messages(MESSAGES[0])
+        self.met_messages, self.messages = len(met), [*met, *(new_messages or ())]
         self.filler = (PRETRAINING / "filler.txt").read_text(encoding="utf-8").splitlines()
-        self.styles = _styles(PRETRAINING / "messages" / "replies_style.txt")
+        self.styles = _styles(MESSAGES[0] / "replies_style.txt")
         self.fact_rows = [meanings.add(f.questions) if meanings else NO_MEANING for f in self.facts]
         self.foreign = _foreign(self.companies, self.fact_rows[0], meanings) if meanings else [q for c in self.companies for q in c.questions]
         self.message_row = meanings.add([text for _, text, _ in self.messages]) if meanings else NO_MEANING
@@ -332,7 +332,7 @@ class Stream:
     def _message(self, rng: random.Random, in_use: bool) -> tuple[Message, int]:
         """Return a message, as in use mostly a new one, and the row of its meaning."""
         new = in_use and self.met_messages < len(self.messages) and rng.random() < NEW_SHARE
-        number = rng.randrange(*((self.met_messages, len(self.messages)) if new else (0, self.met_messages)))
+        number = rng.randrange(self.met_messages, len(self.messages)) if new else rng.randrange(self.met_messages)
         return self.messages[number], _row(self.message_row, number)
 
     def _name_topic(self, rng: random.Random, most: int, in_use: bool) -> Example:
@@ -554,7 +554,7 @@ def load(
     searching.leave_out_doubtful(unmet)
     shared, apart = ([c for c in companies if is_held_out(c.name) is held_out] for held_out in (False, True))
     new = [c for c in new if not is_held_out(c.name)]
-    folders = [_messages(PRETRAINING / name) for name in ("messages", "later_messages")]
+    folders = [_messages(folder) for folder in MESSAGES]
     known, later = ([m for m in messages if not is_held_out(m[1])] for messages in folders)
     unknown = [m for messages in folders for m in messages if is_held_out(m[1])]
     return Stream(shared, prose, seed, meanings, known, unanswered, new, pace, reranked, near_misses, later), Stream(apart, prose, seed + 1, meanings, unknown, unanswered)
