@@ -125,9 +125,9 @@ def train_adapter(
         progress: called after each step with (step, steps, loss).
 
     Raises:
-        TuningError: there is nothing to train on, or ``folder`` holds something other than an adapter.
+        TuningError: there is nothing to train on, or ``folder`` holds something other than an earlier result.
     """
-    folder = _free(folder, "adapter_config.json")
+    folder = _free(folder)
     set_seed(settings.seed)
     model = add_adapter(new_model(), settings)
     report = _fit(model, conversations, folder, settings, progress)
@@ -146,9 +146,9 @@ def full_fine_tune(
     Rank and alpha of ``settings`` do not matter here; all weights want a smaller learning rate.
 
     Raises:
-        TuningError: there is nothing to train on, or ``folder`` holds something other than a model.
+        TuningError: there is nothing to train on, or ``folder`` holds something other than an earlier result.
     """
-    folder = _free(folder, "config.json")
+    folder = _free(folder)
     set_seed(settings.seed)
     model = new_model().train()
     report = _fit(model, conversations, folder, settings, progress)
@@ -158,11 +158,11 @@ def full_fine_tune(
     return _reported(report, folder / "model.safetensors")
 
 
-def _free(folder: str | Path, mark: str) -> Path:
-    """Return ``folder`` if training may write there: nothing is in it, or an earlier result with the file ``mark``."""
+def _free(folder: str | Path) -> Path:
+    """Return ``folder`` if training may write there: nothing is in it, or the result of an earlier training, with its report."""
     folder = Path(folder)
-    if folder.exists() and not (folder / mark).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise TuningError(f"{folder} holds something other than an adapter, which training would delete. Name a new folder.")
+    if folder.exists() and not (folder / REPORT).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TuningError(f"{folder} holds something other than the result of a training, which would be deleted. Name a new folder.")
     return folder
 
 

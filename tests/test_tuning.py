@@ -120,13 +120,15 @@ def test_an_interrupted_save_leaves_the_old_adapter(llm, tmp_path, monkeypatch):
     assert train_adapter([CONVERSATION], tmp_path / "fresh", settings).bytes > 100
 
 
-def test_training_never_deletes_what_is_no_adapter(llm, tmp_path):  # noqa: F811
+def test_training_never_deletes_what_it_did_not_make(llm, tmp_path):  # noqa: F811
     notes = tmp_path / "my work" / "notes.txt"
     notes.parent.mkdir()
     notes.write_text("precious", encoding="utf-8")
-    for target in (notes.parent, notes):
-        with pytest.raises(TuningError, match="Name a new folder"):
-            train_adapter([CONVERSATION], target)
+    (notes.parent / "config.json").write_text("{}", encoding="utf-8")
+    for train in (train_adapter, full_fine_tune):
+        for target in (notes.parent, notes):
+            with pytest.raises(TuningError, match="Name a new folder"):
+                train([CONVERSATION], target)
     assert notes.read_text(encoding="utf-8") == "precious"
 
 

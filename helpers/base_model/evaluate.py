@@ -9,7 +9,7 @@ import argparse
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -99,15 +99,23 @@ def first_edition_remembered(bot: SupportBot) -> dict[str, float]:
     return {t.id: float(value_present(t.facts[0].first, r.text)) for t, r in zip(tickets, replies, strict=True)}
 
 
-def overruled(edition: str, name: str = "", seed: int = 0, new_value: Callable[[str, random.Random], str] = value_like, count: int | None = None) -> dict[str, Estimate]:
+def overruled(
+    edition: str,
+    name: str = "",
+    seed: int = 0,
+    new_value: Callable[[str, random.Random], str] = value_like,
+    count: int | None = None,
+    wordings: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Estimate]:
     """Score replies where the passage holds a value that no edition ever had.
 
     Every fact of ``edition``, or a random ``count`` of them, gets another value in its article (the first one, of
-    two that share a sentence); the questions are the facts' own. For the first
+    two that share a sentence); the questions are the facts' own, or the ``wordings`` by fact. For the first
     edition the model remembers otherwise. ``name`` is what the scores are called.
     """
     name = name or f"{edition} edition with other values"
     rng = random.Random(f"{edition}-{seed}")
+    wordings = wordings or {fact.id: fact.questions for fact in load_facts().values()}
     help_center = HelpCenter.from_folder(HELP_CENTER / edition)
     facts = [(f, *((f.first, f.first_sentence) if edition == "first" else (f.current, f.current_sentence))) for f in load_facts().values()]
     if count is not None:
@@ -115,14 +123,14 @@ def overruled(edition: str, name: str = "", seed: int = 0, new_value: Callable[[
     articles, asked, values = dict(help_center.articles), [], []
     for fact, value, sentence in facts:
         article = articles.get(fact.article)
-        if value and fact.questions and sentence in article.text and (count is None or len(asked) < count):
+        if value and wordings.get(fact.id) and sentence in article.text and (count is None or len(asked) < count):
             other = new_value(value, rng)
             while any(known and (value_present(known, other) or value_present(other, known)) for known in (fact.first, fact.current)):
                 other = new_value(value, rng)
             articles[fact.article] = replace(article, text=article.text.replace(sentence, sentence.replace(value, other)))
-            asked.append(rng.choice(fact.questions))
+            asked.append(rng.choice(wordings[fact.id]))
             values.append((other, value))
-    edited = HelpCenter(articles, workspace() / "indexes" / f"overruled-{edition}-{seed}-{count}")
+    edited = HelpCenter(articles, workspace() / "indexes" / name.replace(" ", "-"))
     edited.sync()
     replies = SupportBot(help_center=edited).ask_all(asked)
     shown = [(new, old, r) for (new, old), r in zip(values, replies, strict=True) if any(value_present(new, p.text) for p in r.passages)]
@@ -141,14 +149,22 @@ def escalating(help_center: HelpCenter) -> dict[str, Estimate]:
 
 
 def live_edits(count: int = 50, seed: int = 0) -> dict[str, Estimate]:
-    """Score replies after ``count`` values of today's articles became odd numbers, invented names and new addresses."""
+    """Score replies after ``count`` values of today's articles became odd numbers, invented names and new addresses.
+
+    Asked in the facts' own wordings, which are terse, and in the customers' words of the held-out tickets.
+    """
 
     def odd_value(value: str, rng: random.Random) -> str:
         changed = re.sub(r"\d+", lambda match: str(rng.randint(10 ** (len(match[0]) - 1), 10 ** len(match[0]) - 1) | 1), value)
         changed = re.sub(NUMBER_WORD, lambda _: str(rng.randint(5, 49) * 2 + 1), changed)
         return changed if changed != value else draw(rng.choice(("name", "address", "email")) if "@" not in value else "email", rng)
 
-    return overruled("current", "live edits", seed, odd_value, count)
+    in_tickets: dict[str, list[str]] = {}
+    for ticket in [*load_tickets("facts"), *load_tickets("behaviour")]:
+        if ticket.facts:
+            in_tickets.setdefault(ticket.facts[0].id, []).append(ticket.text)
+    own_words = overruled("current", "live edits", seed, odd_value, count)
+    return own_words | overruled("current", "live edits, in customers' words", seed, odd_value, count, in_tickets)
 
 
 def main() -> None:
