@@ -69,6 +69,11 @@ def load_tickets(name: str) -> tuple[Ticket, ...]:
     )
 
 
+def tickets_with_facts() -> list[Ticket]:
+    """Return the held-out tickets of both scenarios that ask for a fact."""
+    return [ticket for name in SCENARIOS for ticket in load_tickets(name) if ticket.facts]
+
+
 def prompt_only() -> str:
     """Return the system prompt of the prompt-only arm (``data/system_prompt.md``)."""
     return (DATA / "system_prompt.md").read_text(encoding="utf-8").strip()

@@ -18,7 +18,7 @@ from helpers.base_model.slots import NUMBER_WORD, draw, value_like
 from helpers.bots import PASSAGES, Reply, SupportBot
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER, PRETRAINING, ROOT, workspace
-from helpers.scenarios import current_help_center, load_facts, load_tickets, read_lines
+from helpers.scenarios import current_help_center, load_facts, load_tickets, read_lines, tickets_with_facts
 from helpers.scoring import Estimate, abstains, estimate, value_present
 from helpers.tuning import course_adapter
 
@@ -48,7 +48,7 @@ def load_suites() -> dict[str, tuple[HelpCenter, list[SuiteQuestion]]]:
 
 def fernhollow() -> tuple[HelpCenter, list[SuiteQuestion]]:
     """Return today's Fernhollow help centre with the held-out tickets as questions."""
-    tickets = [*load_tickets("facts"), *(t for t in load_tickets("behaviour") if t.facts), *load_tickets("unanswerable")]
+    tickets = [*tickets_with_facts(), *load_tickets("unanswerable")]
     return current_help_center(), [SuiteQuestion(t.text, t.facts[0].article if t.facts else None, t.facts[0].current if t.facts else None) for t in tickets]
 
 
@@ -94,7 +94,7 @@ def remembering() -> dict[str, Estimate]:
 
 def first_edition_remembered(bot: SupportBot) -> dict[str, float]:
     """Return by ticket whether a bot without passages gives the first edition's value, on held-out wordings."""
-    tickets = [t for name in ("facts", "behaviour") for t in load_tickets(name) if t.facts and t.facts[0].first]
+    tickets = [t for t in tickets_with_facts() if t.facts[0].first]
     replies = bot.ask_all([t.text for t in tickets])
     return {t.id: float(value_present(t.facts[0].first, r.text)) for t, r in zip(tickets, replies, strict=True)}
 
@@ -130,7 +130,7 @@ def overruled(
             articles[fact.article] = replace(article, text=article.text.replace(sentence, sentence.replace(value, other)))
             asked.append(rng.choice(wordings[fact.id]))
             values.append((other, value))
-    edited = HelpCenter(articles, workspace() / "indexes" / name.replace(" ", "-"))
+    edited = HelpCenter(articles, workspace() / "indexes" / f"overruled-{edition}-{seed}-{count}")
     edited.sync()
     replies = SupportBot(help_center=edited).ask_all(asked)
     shown = [(new, old, r) for (new, old), r in zip(values, replies, strict=True) if any(value_present(new, p.text) for p in r.passages)]
@@ -160,9 +160,8 @@ def live_edits(count: int = 50, seed: int = 0) -> dict[str, Estimate]:
         return changed if changed != value else draw(rng.choice(("name", "address", "email")) if "@" not in value else "email", rng)
 
     in_tickets: dict[str, list[str]] = {}
-    for ticket in [*load_tickets("facts"), *load_tickets("behaviour")]:
-        if ticket.facts:
-            in_tickets.setdefault(ticket.facts[0].id, []).append(ticket.text)
+    for ticket in tickets_with_facts():
+        in_tickets.setdefault(ticket.facts[0].id, []).append(ticket.text)
     own_words = overruled("current", "live edits", seed, odd_value, count)
     return own_words | overruled("current", "live edits, in customers' words", seed, odd_value, count, in_tickets)
 

@@ -11,7 +11,7 @@ from helpers.experiments import without_passages, without_rehearsal
 from helpers.knowledge import HelpCenter
 from helpers.paths import DATA, HELP_CENTER
 from helpers.prompts import with_passages
-from helpers.scenarios import ARMS, Ticket, current_help_center, load_tickets, make_bot, prompt_only
+from helpers.scenarios import ARMS, Ticket, current_help_center, load_tickets, make_bot, prompt_only, tickets_with_facts
 from helpers.scoreboard import SEEDS, all_tickets, answered, run_arm, scores
 from helpers.scoring import abstains, fact_right, value_present
 from helpers.tuning import LoraSettings, kept_adapter, load_conversations
@@ -80,7 +80,7 @@ def _with_the_rules_as_articles() -> Path:
 def citing(report: Report) -> Outcome:
     """Measure whose citations hold, and what a bot without passages cites when it is asked to."""
     outcome = Outcome()
-    tickets = [*load_tickets("facts"), *(t for t in load_tickets("behaviour") if t.facts)]
+    tickets = tickets_with_facts()
     tables = {}
     for arm in ("rag", "hybrid", "lora"):
         report(f"{arm} bot ...")
