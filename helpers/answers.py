@@ -1,5 +1,6 @@
 """Read what a learner answered: the same word, number or list in many spellings."""
 
+import math
 import re
 from collections.abc import Mapping
 from numbers import Real
@@ -18,6 +19,9 @@ DIAGNOSES = {
 }
 
 
+GROUPED = re.compile(r"[+-]?\d{1,3}(?:[, _']\d{3})+(?:\.\d+)?")
+
+
 def words(answer: object) -> str:
     """Return ``answer`` in lower case, with single spaces and no punctuation around words."""
     return " ".join(re.sub(r"[^\w\s]|_", " ", str(answer).lower().replace("+", " and ").replace("&", " and ")).split())
@@ -30,13 +34,17 @@ def meant(answer: object, spellings: Mapping[str, tuple[str, ...]]) -> str | Non
 
 
 def number(answer: object) -> float | None:
-    """Return ``answer`` as a number: 7552, 7552.0, "7,552" and "7 552" are one. None if it is none."""
+    """Return ``answer`` as a number: 7552, 7552.0, "7,552" and "7 552" are one. None if it is none, or may be another: "0,5"."""
     if isinstance(answer, bool) or not isinstance(answer, (Real, str)):
         return None
+    text = str(answer).strip()
+    if GROUPED.fullmatch(text):
+        text = re.sub(r"[, _']", "", text)
     try:
-        return float(re.sub(r"[\s,_']", "", str(answer)))
+        value = float(text)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def as_list(answer: object) -> list | None:

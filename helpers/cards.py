@@ -13,7 +13,7 @@ from helpers.bots import CITATION, Reply, is_sure
 from helpers.knowledge import Passage
 from helpers.prompts import doubt_of_search
 from helpers.scenarios import Fact, Ticket
-from helpers.scoring import VALUE_BEGINS, VALUE_ENDS, VOICE, abstains, voice_checks
+from helpers.scoring import OTHER_FREE, VALUE_BEGINS, VALUE_ENDS, VOICE, abstains, value_present, voice_checks
 from helpers.verdicts import QUEUES, escalation_state, fact_state, holds_answer, verdict
 
 __all__ = ["answers_card", "error_card", "notice_card", "plain_text", "reply_card", "verdict"]
@@ -62,19 +62,23 @@ def answers_card(title: str, replies: Mapping[str, Reply], superseded: Sequence[
     """Return several bots' replies to one ticket as HTML without scores, each with its passages.
 
     Args:
-        superseded: values that are struck through where they appear.
+        superseded: values that are struck through where they appear; one in another spelling is named behind the reply.
     """
     sections = [f"<div><b>{escape(title)}</b></div>"]
     for name, reply in replies.items():
-        said = _struck(_with_markers(reply.text), superseded)
+        said = _struck(reply.text, superseded)
         sections.append(_section(name, f'<div class="fern-line fern-said">{said}</div>' + (_passages(reply, None) if reply.found else "")))
     return _card("".join(sections))
 
 
-def _struck(html: str, values: Sequence[str]) -> str:
-    """Strike ``values`` through in escaped text; "(old)" says so without the line."""
+def _struck(text: str, values: Sequence[str]) -> str:
+    """Return ``text`` as HTML with ``values`` struck through; "(old)" says so without the line."""
+    html = _with_markers(text)
     for value in values:
-        html = re.sub(rf"{VALUE_BEGINS}({re.escape(escape(value))}){VALUE_ENDS}", r"<del>\1</del> (old)", html, flags=re.IGNORECASE)
+        pattern = rf"{escape(OTHER_FREE.pattern)}|{VALUE_BEGINS}(?P<value>{re.escape(escape(value))}){VALUE_ENDS}"
+        struck = re.sub(pattern, lambda match: f"<del>{match['value']}</del> (old)" if match["value"] else match[0], html, flags=re.IGNORECASE)
+        spelt_otherwise = struck == html and value_present(value, text)
+        html = f"{html} (old: {escape(value)})" if spelt_otherwise else struck
     return html
 
 

@@ -48,15 +48,23 @@ def ticket_options(tickets: Sequence[Ticket]) -> list[tuple[str, str]]:
 
 
 class Quiet:
-    """For a lab whose observers do nothing while ``_busy``."""
+    """For a lab whose observers do nothing while it ``_waits``: for an answer, or for its other controls.
+
+    A choice is delivered in another thread, so the two are kept apart: neither can take back the other.
+    """
 
     _busy = False
+    _changing = 0
+
+    @property
+    def _waits(self) -> bool:
+        return self._busy or self._changing > 0
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:
         """Change several controls without an answer to each step."""
-        before, self._busy = self._busy, True
+        self._changing += 1
         try:
             yield
         finally:
-            self._busy = before
+            self._changing -= 1

@@ -92,21 +92,34 @@ RULE_WORDS = {
 }
 PARTNERS = {"knowledge": "RAG", "behaviour": "fine-tuning"}
 ENOUGH = re.compile(r"\b(?:enough|right|already|correct|fine|well)\b(?!-)")
-NEGATED = re.compile(r"\b(?:never|not)\s+\w+\s+(?:by|with)\s+(?:rag|lora|fine[- ]?tun\w+)\b|\b(?:never|don't|do not|not)\s+(?:use\s+)?(?:rag|lora|fine[- ]?tun\w+)\b|\b(?:rag|lora|fine[- ]?tuning)\s+(?:does not|doesn't|cannot|can't|never|is not|isn't)\b")
+NO_PROBLEM = re.compile(rf"\b(?:{RULE_WORDS['knowledge']}|{RULE_WORDS['behaviour']}) (?:is|are) (?:fine|right|good|ok|okay|correct|current|up to date)\b")
+NEGATED = re.compile(r"\bavoid\b|\bfor nothing\b|\b(?:never|not)\s+\w+\s+(?:by|with)\s+(?:rag|lora|fine[- ]?tun\w+)\b|\b(?:never|don't|do not|not)\s+(?:use\s+)?(?:rag|lora|fine[- ]?tun\w+)\b|\b(?:rag|lora|fine[- ]?tuning)\s+(?:does not|doesn't|cannot|can't|never|is not|isn't)\b")
+
+EITHER = re.compile(rf"\b(?:{RULE_WORDS['RAG']}) or (?:a )?(?:{RULE_WORDS['fine-tuning']})|\b(?:{RULE_WORDS['fine-tuning']}) or (?:a )?(?:{RULE_WORDS['RAG']})")
 
 
 def _rule_problem(answer: object) -> str:
     pattern = "|".join(f"(?P<g{i}>\\b(?:{spellings})\\b)" for i, spellings in enumerate(RULE_WORDS.values()))
     names = list(RULE_WORDS)
-    said = [names[int(match.lastgroup[1:])] for match in re.finditer(pattern, str(answer).lower().replace("*", ""))]
-    missing = [name for name in names if name not in said]
+
+    def named(text: str) -> list[str]:
+        return [names[int(match.lastgroup[1:])] for match in re.finditer(pattern, text)]
+
+    rule = str(answer).lower().replace("*", "")
+    before_both = rule.rpartition("both")[0]
+    if set(named(before_both)) == set(names):
+        rule = before_both  # "and both for both" adds nothing to judge
+    missing = [name for name in names if name not in named(rule)]
     if missing:
         return f"I find no word for {', '.join(missing)} in your rule. Name both problems, and a tool for each."
-    if NEGATED.search(str(answer).lower()):
+    if NEGATED.search(rule):
         return "Say what each tool is for. What it is not for follows from that, and I cannot judge it."
+    if EITHER.search(rule):
+        return "Decide on one tool for each problem."
+    said = named(NO_PROBLEM.sub("", rule))
     said = [name for at, name in enumerate(said) if at == 0 or said[at - 1] != name]
     pairs = {frozenset(said[at : at + 2]) for at in range(0, len(said), 2)}
-    knows_enough = bool(ENOUGH.search(str(answer).lower()))
+    knows_enough = bool(ENOUGH.search(rule))
     if pairs == set(map(frozenset, PARTNERS.items())) or _matched(said, knows_enough) or _matched(said[::-1], knows_enough):
         return ""
     return "Each problem should stand next to its own tool. Which tool changes what the bot knows, and which one how it responds?"
@@ -325,13 +338,13 @@ def two_cases() -> Exercise:
     """Notebook 04: decide two cases."""
     right = {"canteen": "rag", "summaries": "lora"}
     return Exercise(
-        "Which tool first: RAG, fine-tuned, hybrid or prompt only? Answer {'canteen': ..., 'summaries': ...}.\n"
+        "Beyond a plain prompt, which you try in any case: RAG, fine-tuned or hybrid? Answer {'canteen': ..., 'summaries': ...}.\n"
         "canteen: a hospital's bot answers what is on the menu and which allergens are in it. The menu changes every week, "
         "and staff must see where an answer comes from. Its tone is fine.\n"
         "summaries: a workshop's bot turns each mechanic's notes, which are in the prompt, into a customer letter. "
         "Every fact is there; the letters do not sound like the workshop. It has 400 letters written by hand.",
         "Walk the five questions: facts or behaviour? Does it change? Sources? Examples?",
-        "canteen: RAG (facts, changing, with sources). summaries: fine-tuned (behaviour, and 400 examples to learn from).",
+        "canteen: RAG (facts, changing, with sources). summaries: fine-tuned (behaviour, and 400 examples to learn from). Measure a plain prompt beside each, as control.",
         lambda answer: compared(answer, right, TOOLS),
     )
 

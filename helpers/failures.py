@@ -97,6 +97,8 @@ def _details(kind: str, reply: Reply, ticket: Ticket, help_center: HelpCenter | 
         return f"The one that says {fact.current} has a score of {passage.score:.2f}."
     if kind in ("not in the help centre", "retrieval missed"):
         return _where(fact, reply, ticket, help_center)
+    if kind == "old value":
+        fact = next(fact for fact in wrong if fact_stale(fact, reply.text))
     number = next(number for number, passage in enumerate(reply.passages, 1) if states(passage, fact))
     said = {"old value": f"it said {fact.superseded}, from memory", "gave up": "it said that it does not know", "misread": f"it cited {_cited(reply)}"}[kind]
     return f"Passage [{number}] says {fact.current}; {said}."

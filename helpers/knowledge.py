@@ -7,6 +7,7 @@ changed, or moved within its article; the index itself is the record of what has
 ``sync`` is finished by the next.
 """
 
+import hashlib
 import os
 import re
 import time
@@ -27,10 +28,11 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
+from langchain_huggingface import HuggingFaceEmbeddings
 from langchain_text_splitters import TextSplitter
 
 from helpers.models import load_embedder
-from helpers.paths import short_hash, workspace
+from helpers.paths import model_files, short_hash, workspace
 from helpers.reranker import SEARCHED, Reranker, load_reranker
 
 LARGEST_ARTICLE = 500_000
@@ -294,12 +296,18 @@ class HelpCenter:
         if empty:
             raise HelpCenterError("The index is empty. Call help_center.sync() first; after a sync it is empty only if the articles hold titles and no sentence.")
         count = max(k, SEARCHED) if self.reranker else k
-        vectors = self.embedder.embed_documents(list(questions))
+        vectors = self._embedded(questions)
         with self._explained():
             scored = [[(document, 1.0 - distance) for document, distance in store.similarity_search_by_vector_with_relevance_scores(vector, k=count)] for vector in vectors]
         if self.reranker:
             scored = self._reranked(questions, scored)
         return [[_passage(document, score) for document, score in found[:k]] for found in scored]
+
+    def _embedded(self, questions: Sequence[str]) -> list[list[float]]:
+        """Return a vector for each question. Some embedders write questions otherwise than passages; only of one that does not are they taken together."""
+        if isinstance(self.embedder, HuggingFaceEmbeddings) and not self.embedder.query_encode_kwargs:
+            return self.embedder.embed_documents(list(questions))
+        return [self.embedder.embed_query(question) for question in questions]
 
     def _reranked(self, questions: Sequence[str], nearest: list[list[tuple[Document, float]]]) -> list[list[tuple[Document, float]]]:
         """Return each question's documents with their chances in place of their similarities, best first."""
@@ -319,7 +327,8 @@ class HelpCenter:
     def store(self) -> Chroma:
         """The Chroma collection of this help centre (cosine distance).
 
-        It is in the index folder, or on the Chroma server that ``COURSE_CHROMA`` names.
+        It is in the index folder, or on the Chroma server that ``COURSE_CHROMA`` names;
+        articles in the learner's own workspace never go there, for a class's folders may all have one path.
         Chroma keeps vectors in memory and does not notice what another process
         writes, so the collection is opened again when its file has changed.
         """
@@ -328,12 +337,17 @@ class HelpCenter:
             self._seen = self._written()
         return self._store
 
+    @property
+    def _server(self) -> str | None:
+        own = (self.folder or self.index_folder.resolve()).is_relative_to(workspace().resolve())
+        return None if own else os.environ.get("COURSE_CHROMA")
+
     def _opened(self) -> Chroma:
-        server = os.environ.get("COURSE_CHROMA")
+        server = self._server
         try:
             if server:
                 address = urlsplit(server)
-                place = {"client": chromadb.HttpClient(address.hostname or server, address.port or 8000, ssl=address.scheme == "https")}
+                place = {"client": chromadb.HttpClient(address.hostname or server, address.port or (443 if address.scheme == "https" else 8000), ssl=address.scheme == "https")}
             else:
                 self.index_folder.mkdir(parents=True, exist_ok=True)
                 SharedSystemClient.clear_system_cache()
@@ -382,7 +396,9 @@ class HelpCenter:
 
     def _cure(self, error: BaseException) -> str:
         """Return what is wrong with the index and what to do."""
-        server = os.environ.get("COURSE_CHROMA")
+        server = self._server
+        if "dimension" in str(error):
+            return f"Another embedder made this index ({error}). Call help_center.clear() and help_center.sync() to build it anew."
         if isinstance(error, NotFoundError):
             return "Another notebook has cleared this index. Call help_center.sync() to build it anew."
         if server and isinstance(error, ChromaError):
@@ -442,7 +458,9 @@ def _collection(key: str) -> str:
 
 
 def _name_of(embedder: Embeddings) -> str:
-    return getattr(embedder, "model_name", None) or getattr(embedder, "model", None) or type(embedder).__name__
+    """Return a name that tells embedders apart; where it is a folder, also what its files hold, for they can change."""
+    name = str(getattr(embedder, "model_name", None) or getattr(embedder, "model", None) or type(embedder).__name__)
+    return " ".join([name, *(hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in model_files(Path(name)))])
 
 
 def articles_from(pairs: Iterable[tuple[str, str]]) -> dict[str, Article]:

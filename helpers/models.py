@@ -19,6 +19,7 @@ os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
 
 import torch
 import transformers
+from jinja2 import TemplateError
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
 from langchain_core.prompt_values import PromptValue
@@ -139,7 +140,7 @@ def new_model(name: str | None = None) -> PreTrainedModel:
     name = name or llm_name()
     try:
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(_no_model(name, error)) from error
     model.generation_config.do_sample = False
     model.generation_config.temperature = model.generation_config.top_p = model.generation_config.top_k = None
@@ -205,7 +206,10 @@ class ChatModel(Runnable[PromptValue, AIMessage]):
         return replies
 
     def _rendered(self, messages: Sequence[BaseMessage]) -> list[int]:
-        ids = self.tokenizer.apply_chat_template(convert_to_openai_messages(list(messages)), add_generation_prompt=True, return_dict=True)["input_ids"]
+        try:
+            ids = self.tokenizer.apply_chat_template(convert_to_openai_messages(list(messages)), add_generation_prompt=True, return_dict=True)["input_ids"]
+        except TemplateError as error:
+            raise ModelError(f"The chat template of this model cannot write these messages ({error}). Leave out the system prompt, or choose a model whose template takes one.") from error
         room = min(LONGEST_PROMPT, getattr(self.model.config, "max_position_embeddings", LONGEST_PROMPT + LONGEST_REPLY) - LONGEST_REPLY)
         if len(ids) > room:
             raise ModelError(f"The prompt has {len(ids)} tokens; the model reads up to {room}. Shorten the question to what a customer would write, or bring fewer passages.")

@@ -119,27 +119,6 @@ def retrieval_curve(hits_at_k: Mapping[int, float]) -> Chart:
     return chart
 
 
-def before_after(rows: Mapping[str, tuple[float, float]], labels: tuple[str, str] = ("before", "after"), unit: str = "share of tickets") -> Chart:
-    """Draw pairs of bars, such as scores before and after fine-tuning.
-
-    Args:
-        rows: name -> (before, after).
-    """
-    with matplotlib.rc_context(STYLE):
-        chart = Chart(figsize=(6, 0.75 * len(rows) + 1.3), layout="constrained")
-        axes = chart.subplots()
-        for side, (label, colour, hatch) in enumerate(zip(labels, (ORANGE, BLUE), ("//", ""), strict=True)):
-            places = [row + 0.38 * side - 0.19 for row in range(len(rows))]
-            bars = axes.barh(places, [pair[side] for pair in rows.values()], height=0.36, color=colour, hatch=hatch, edgecolor="black", linewidth=0.6)
-            axes.bar_label(bars, fmt=f"%.2f {label}", padding=3)
-        axes.set_yticks(range(len(rows)), list(rows))
-        axes.invert_yaxis()
-        axes.margins(x=0.25)
-        axes.set(xlabel=unit)
-    chart.description = f"{unit.capitalize()}, {labels[0]} and {labels[1]}: {'; '.join(f'{name} {a:.2f} and {b:.2f}' for name, (a, b) in rows.items())}."
-    return chart
-
-
 def intervals(rows: Mapping[str, Estimate]) -> Chart:
     """Draw means with their 95 % intervals, one row each, the numbers beside them.
 

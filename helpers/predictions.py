@@ -83,12 +83,19 @@ def _read() -> Rows:
         return {}
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
-        if all(isinstance(row, dict) for row in rows.values()):
+        if all(_is_sound(row) for row in rows.values()):
             return rows
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         pass
     os.replace(file, file.with_name("predictions.damaged.json"))
     return {}
+
+
+def _is_sound(row: dict) -> bool:
+    """True for what ``_keep`` writes. A measurement of another shape raises TypeError."""
+    measured = row.get("measured")
+    numbers = [value for value in (row.get("predicted"), *(vars(Estimate(**measured)).values() if measured else ())) if value is not None]
+    return isinstance(row.get("question", ""), str) and all(isinstance(value, int | float) for value in numbers)
 
 
 def _keep(news: Rows) -> None:

@@ -127,7 +127,7 @@ class TimeMachine(Quiet, widgets.VBox):
 
     def _change_article(self, change: object = None) -> None:
         """Open the article that is chosen; what was chosen while the bots answered is opened when they have."""
-        if self._busy or self.article.value == self._opened:
+        if self._waits or self.article.value == self._opened:
             return
         self._keep_draft()
         self._open(self.article.value)
@@ -198,9 +198,10 @@ class TimeMachine(Quiet, widgets.VBox):
         """Write or delete articles, sync, and ask before and after; on any error before the sync is done, all articles are as they were."""
         # The buttons stay enabled: one that is switched off loses the keyboard.
         self._busy, chosen, shown = True, self.article.value, self.text.value
+        ticket = self._tickets[self.ticket.value]  # both answers are to this one, whatever is chosen meanwhile
         try:
             self.help_center.sync()
-            self._show(self.before, "Before")
+            self._show(self.before, "Before", ticket)
             report = self._write_and_sync(files, undoing)
             self._synced = True
             if opened and not undoing:
@@ -208,7 +209,7 @@ class TimeMachine(Quiet, widgets.VBox):
             self._settle_drafts(files, shown)
             self._offer_articles(opened if opened and self.article.value == chosen else self.article.value)
             self._say_report(report)
-            self._show(self.after, "After")
+            self._show(self.after, "After", ticket)
         finally:
             self._busy = False
             self._change_article()
@@ -261,8 +262,7 @@ class TimeMachine(Quiet, widgets.VBox):
         embedded = report.added + report.updated
         self.seconds.value = f"<div>The sync took {report.seconds:.2f} s; {embedded} {'passage was' if embedded == 1 else 'passages were'} embedded.</div>"
 
-    def _show(self, card: widgets.HTML, title: str) -> None:
-        ticket = self._tickets[self.ticket.value]
+    def _show(self, card: widgets.HTML, title: str, ticket: Ticket) -> None:
         replies: dict[str, Reply] = {}
         for name, make in self.make_bots.items():
             if name not in self._bots:
@@ -285,4 +285,4 @@ def _telling() -> list[Ticket]:
 
 def _slug(text: str) -> str:
     title = text.lstrip().partition("\n")[0].lstrip("# ")
-    return re.sub(r"[^a-z0-9]+", "-", title.lower())[:LONGEST_NAME].strip("-") or "article"
+    return re.sub(r"[\W_]+", "-", title.lower())[:LONGEST_NAME].strip("-") or "article"

@@ -95,7 +95,7 @@ class ToggleLab(Quiet, widgets.VBox):
 
     def _refresh(self, change: object = None) -> None:
         """Answer what the controls ask for, and again if they were changed meanwhile."""
-        if self._busy:
+        if self._waits:
             return
         # Ask stays enabled: a button that is switched off loses the keyboard. What is pressed meanwhile waits.
         self._busy = True

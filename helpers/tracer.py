@@ -69,7 +69,7 @@ class FailureTracer(Quiet, widgets.VBox):
         self._change_kind()
 
     def _change_kind(self, change: object = None) -> None:
-        if self._busy:
+        if self._waits:
             return
         cases = self.cases[self.bot.value].get(self.kind.value, [])
         with self._quietly():
@@ -78,7 +78,7 @@ class FailureTracer(Quiet, widgets.VBox):
         self._show()
 
     def _show(self, change: object = None) -> None:
-        if self._busy:
+        if self._waits:
             return
         case = next((case for case in self.cases[self.bot.value].get(self.kind.value, []) if case[1].id == self.ticket.value), None)
         if case is None:

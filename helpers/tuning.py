@@ -125,14 +125,16 @@ def train_adapter(
         progress: called after each step with (step, steps, loss).
 
     Raises:
-        TuningError: there is nothing to train on, or ``folder`` holds something other than an earlier result.
+        TuningError: there is nothing to train on, or ``folder`` holds something that no training wrote.
     """
     folder = _free(folder)
     set_seed(settings.seed)
     model = add_adapter(new_model(), settings)
     report = _fit(model, conversations, folder, settings, progress)
-    _save_whole(model, folder, settings)
-    return _reported(report, folder / "adapter_model.safetensors")
+    with _replacing(folder) as part:
+        model.save_pretrained(part, save_embedding_layers=False)
+        (part / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
+        return _reported(report, part / "adapter_model.safetensors")
 
 
 def full_fine_tune(
@@ -146,7 +148,7 @@ def full_fine_tune(
     Rank and alpha of ``settings`` do not matter here; all weights want a smaller learning rate.
 
     Raises:
-        TuningError: there is nothing to train on, or ``folder`` holds something other than an earlier result.
+        TuningError: there is nothing to train on, or ``folder`` holds something that no training wrote.
     """
     folder = _free(folder)
     set_seed(settings.seed)
@@ -155,15 +157,25 @@ def full_fine_tune(
     with _replacing(folder) as part:
         model.save_pretrained(part)
         load_tokenizer(llm_name()).save_pretrained(part)
-    return _reported(report, folder / "model.safetensors")
+        return _reported(report, part / "model.safetensors")
 
 
 def _free(folder: str | Path) -> Path:
-    """Return ``folder`` if training may write there: nothing is in it, or the result of an earlier training, with its report."""
+    """Return ``folder`` if training may write there: nothing is in it, or only what an earlier training wrote."""
     folder = Path(folder)
-    if folder.exists() and not (folder / REPORT).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise TuningError(f"{folder} holds something other than the result of a training, which would be deleted. Name a new folder.")
+    if folder.exists():
+        others = sorted({file.name for file in folder.iterdir()} - _written(folder)) if folder.is_dir() else [folder.name]
+        if others:
+            raise TuningError(f"{folder} holds {others[0]}, which no training wrote and which would be deleted. Name a new folder.")
     return folder
+
+
+def _written(folder: Path) -> set[str]:
+    """Return the names that the report in ``folder`` says a training wrote; none without one."""
+    try:
+        return {REPORT, *json.loads((folder / REPORT).read_text(encoding="utf-8"))["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _fit(model: torch.nn.Module, conversations: Sequence[Conversation], folder: Path, settings: LoraSettings, progress: Progress | None) -> TrainingReport:
@@ -201,9 +213,10 @@ def _fit(model: torch.nn.Module, conversations: Sequence[Conversation], folder: 
 
 
 def _reported(report: TrainingReport, weights: Path) -> TrainingReport:
-    """Add the size on disk and keep the report beside the weights."""
+    """Add the size on disk and keep the report beside the weights, with the names of all files that are there."""
     report = replace(report, bytes=weights.stat().st_size)
-    (report.folder / REPORT).write_text(json.dumps(asdict(report), default=str), encoding="utf-8")
+    files = sorted(file.name for file in weights.parent.iterdir())
+    (weights.parent / REPORT).write_text(json.dumps({**asdict(report), "files": files}, default=str), encoding="utf-8")
     return report
 
 
@@ -217,6 +230,7 @@ def load_report(folder: str | Path) -> TrainingReport:
     if not path.exists():
         raise TuningError(f"There is no {path}. Delete that folder and train the adapter again.")
     row = json.loads(path.read_text(encoding="utf-8"))
+    row.pop("files", None)
     return TrainingReport(**{**row, "folder": Path(folder), "losses": tuple(row["losses"])})
 
 
@@ -277,12 +291,6 @@ def _padded(rows: list[dict], tokenizer: PreTrainedTokenizerBase) -> dict[str, t
 
 def _part(folder: Path) -> Path:
     return folder.with_name(folder.name + ".part")
-
-
-def _save_whole(model: PeftModel, folder: Path, settings: LoraSettings) -> None:
-    with _replacing(folder) as part:
-        model.save_pretrained(part, save_embedding_layers=False)
-        (part / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
 
 
 @contextmanager

@@ -157,3 +157,10 @@ def test_errors_say_what_to_do_and_show_no_traceback() -> None:
 @pytest.mark.parametrize(("text", "struck"), [("It adds $15.", True), ("It adds $15.50.", False), ("It adds $15-worth.", False), ("It adds $150.", False)])
 def test_only_the_whole_old_value_is_struck_through(text: str, struck: bool) -> None:
     assert ("<del>$15</del> (old)" in answers_card("After", {"RAG": reply(text)}, ["$15"])) is struck
+
+
+def test_an_old_value_is_what_the_scoring_takes_for_one() -> None:
+    card = answers_card("After", {"RAG": reply("Returns are free. Feel free to write.")}, ["free"])
+    assert "Returns are <del>free</del> (old). Feel free to write." in card
+    card = answers_card("After", {"RAG": reply("It takes 5 working days.")}, ["five working days", "two weeks"])
+    assert "It takes 5 working days. (old: five working days)</div>" in card and "two weeks" not in card

@@ -40,6 +40,8 @@ RIGHT = {
         "facts or knowledge -> rag / voice and style -> LoRA",
         "If it knows enough but will not behave, fine-tune it; if it lacks facts, use retrieval",
         "Knowledge: RAG. Fine-tune for habits.",
+        "Facts -> RAG, behaviour -> fine-tuning, both -> RAG and fine-tuning",
+        "If the behaviour is fine but facts are wrong use RAG; if the facts are fine but the behaviour is wrong use fine-tuning",
         "If *what* it says is wrong, give it something to read (RAG). If *how* it acts is wrong, give it examples to learn (fine-tuning). If both are, do both.",
         "If it says outdated things, look them up with RAG; if it sounds wrong, fine-tune it.",
         "RAG for facts, fine-tuning for how the bot answers",
@@ -83,6 +85,9 @@ WRONG = {
         ("Facts are never mended by RAG, behaviour is never mended by fine-tuning", "what each tool is for"),
         ("Use fine-tuning for knowledge and behaviour, RAG for facts", "next to its own tool"),
         ("RAG for facts and behaviour, fine-tuning for behaviour and facts", "next to its own tool"),
+        ("RAG for facts and behaviour, fine-tuning for nothing", "what each tool is for"),
+        ("If the facts are wrong avoid RAG; if the behaviour is wrong avoid fine-tuning", "what each tool is for"),
+        ("Knowledge problems call for RAG or fine-tuning, behaviour too", "one tool for each"),
         ("RAG is for facts", "no word for behaviour, fine-tuning"),
         (12, "no word for"),
     ],
@@ -183,7 +188,7 @@ def test_an_unknown_name_lists_the_exercises() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
-    [(7552, 7552), ("7,552", 7552), ("7 552", 7552), (np.int64(5), 5), (np.float32(0.5), 0.5), (True, None), (np.bool_(True), None), (None, None), ("five", None), ([5], None)],
+    [(7552, 7552), ("7,552", 7552), ("7 552", 7552), (np.int64(5), 5), (np.float32(0.5), 0.5), (True, None), (np.bool_(True), None), (None, None), ("five", None), ([5], None), ("0,5", None), ("1,2345", None), ("7_552.5", 7552.5), ("nan", None)],
 )
 def test_numbers_are_read_in_any_type_and_spelling(answer: object, expected: float | None) -> None:
     assert number(answer) == expected

@@ -76,6 +76,13 @@ def test_the_details_say_where_the_passage_was(tmp_path) -> None:
     assert found.kind == "not in the help centre" and FACT.current in found.details
 
 
+def test_the_details_name_the_fact_that_is_old() -> None:
+    other = replace(FACT, id="other", status="unchanged", current="a plug")
+    plug = passage("It is a plug.", FACT.article)
+    ticket = replace(ASKED, facts=(other, FACT))
+    assert trace(reply(WARM.format(f"It's {FACT.superseded}."), (plug, RIGHT)), ticket).details == f"Passage [2] says {FACT.current}; it said {FACT.superseded}, from memory."
+
+
 def test_the_details_name_what_was_seen() -> None:
     assert "Today's value is" in trace(*CASES["from memory"]).details and "right once" in trace(*CASES["from memory"]).details
     assert trace(*CASES["old value"]).details == f"Passage [2] says {FACT.current}; it said {FACT.superseded}, from memory."

@@ -412,6 +412,49 @@ def test_the_langchain_retriever_brings_the_same(folder):
     assert [(d.metadata["article"], d.metadata["score"]) for d in documents] == [(p.article, p.score) for p in found]
 
 
+class OtherQuestions(FakeEmbedder):
+    """Writes questions otherwise than passages, as E5 and BGE do."""
+
+    asked: list[str] = []
+
+    def embed_query(self, text: str) -> list[float]:
+        self.asked.append(text)
+        return super().embed_query(f"query: {text}")
+
+
+def test_questions_are_embedded_as_questions(folder):
+    embedder = OtherQuestions()
+    help_center = HelpCenter.from_folder(folder, embedder=embedder)
+    help_center.sync()
+    help_center.search_all(["About returns?", "About delivery?"])
+    assert embedder.asked == ["About returns?", "About delivery?"]
+
+
+def test_an_embedder_trained_on_in_its_folder_gets_a_new_index(folder, tmp_path):
+    model = tmp_path / "embedder"
+    model.mkdir()
+    weights = model / "model.safetensors"
+    weights.write_bytes(b"before")
+    embedder = FakeEmbedder()
+    embedder.model_name = str(model)
+    assert HelpCenter.from_folder(folder, embedder=embedder).sync().added == 6
+    assert HelpCenter.from_folder(folder, embedder=embedder).sync().unchanged == 6
+    weights.write_bytes(b"after")
+    assert HelpCenter.from_folder(folder, embedder=embedder).sync().added == 6
+
+
+def test_vectors_of_another_width_are_explained(folder, monkeypatch):
+    open_folder(folder).sync()
+    wider = HelpCenter.from_folder(folder, embedder=FakeEmbedder())
+    monkeypatch.setattr(wider.embedder, "_vector", lambda text: [1.0] * 32)
+    for use in (lambda: wider.search("returns"), lambda: (write(folder, "returns", "New."), wider.sync())):
+        with pytest.raises(HelpCenterError, match="Another embedder made this index.*clear"):
+            use()
+    wider.clear()
+    wider.sync()
+    assert wider.search("returns")
+
+
 def test_articles_from_a_cell(tmp_path):
     help_center = HelpCenter(articles_from([("Watering plants", "Water twice a week. Use rain water.")]), tmp_path / "index", embedder=FakeEmbedder())
     assert help_center.sync().added == 2
@@ -462,6 +505,16 @@ def test_a_class_shares_the_index_on_a_server(folder, server, monkeypatch, tmp_p
     for place, text in (("one", "First company."), ("two", "Second company.")):
         HelpCenter(articles_from([("About", text)]), tmp_path / place / "Hilfe für alle", embedder=FakeEmbedder()).sync()
     assert texts(HelpCenter({}, tmp_path / "one" / "Hilfe für alle", embedder=FakeEmbedder())) == {"First company."}
+
+
+def test_what_a_learner_changes_stays_off_the_server(server, monkeypatch, tmp_path):
+    """In a class the workspaces of two learners may have one path; each has a machine of its own then."""
+    own = tmp_path / "workspace" / "my_articles"
+    own.mkdir(parents=True)
+    monkeypatch.setenv("COURSE_WORKSPACE", str(tmp_path / "workspace"))
+    write(own, "warranty", "The warranty is nine years.")
+    assert open_folder(own).sync().added == 1
+    assert list(tmp_path.glob("workspace/**/chroma.sqlite3"))
 
 
 def test_a_server_that_is_not_there_is_named(folder, monkeypatch):

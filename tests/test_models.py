@@ -1,5 +1,6 @@
 """Models, tokenizers and adapters load or say what is wrong."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from fixtures import build_llm, llm, llm_folder, own_workspace  # noqa: F401
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.prompt_values import ChatPromptValue
 from safetensors.torch import load_file, save_file
 
@@ -18,7 +19,7 @@ from helpers.base_model.retrieval import pairs_of
 from helpers.knowledge import PassageEmbeddings
 from helpers.models import ChatModel, ModelError, embedder_folder, load_embedder, load_model, load_tokenizer, new_model, published_embedder
 from helpers.paths import RETRIEVAL_ADAPTER
-from helpers.tuning import LoraSettings, _save_whole, add_adapter, kept_adapter
+from helpers.tuning import LoraSettings, add_adapter, kept_adapter
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def adapter(llm, tmp_path):  # noqa: F811
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_(std=0.5)
-    _save_whole(model, tmp_path / "adapter", LoraSettings())
+    model.save_pretrained(tmp_path / "adapter")
     return tmp_path / "adapter"
 
 
@@ -88,9 +89,26 @@ def test_an_adapter_trained_anew_in_the_same_folder_is_loaded(adapter, llm):  # 
     with torch.no_grad():
         first = load_model(adapter)(input_ids=ids).logits
         model = add_adapter(new_model())
-        _save_whole(model, adapter, LoraSettings())
+        model.save_pretrained(adapter)
         second = load_model(adapter)(input_ids=ids).logits
     assert not torch.allclose(first, second)
+
+
+def test_a_chat_template_without_a_system_prompt_is_explained(llm):  # noqa: F811
+    tokenizer = copy.deepcopy(load_tokenizer(str(llm)))
+    tokenizer.chat_template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + tokenizer.chat_template
+    bot = chat(load_model(), tokenizer)
+    bot.invoke(prompt("How long?"))
+    with pytest.raises(ModelError, match="System role not supported.*Leave out the system prompt"):
+        bot.invoke(ChatPromptValue(messages=[SystemMessage("Be kind."), HumanMessage("How long?")]))
+
+
+def test_weights_that_do_not_fit_their_settings_are_explained(llm, tmp_path, monkeypatch):  # noqa: F811
+    folder = shutil.copytree(llm, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": config["vocab_size"] + 7}))
+    with pytest.raises(ModelError, match="There is no language model at .*model.* unset COURSE_LLM"):
+        new_model(str(folder))
 
 
 def test_a_missing_embedder_is_explained(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.plots import Chart, before_after, curves, intervals, loss_curve, retrieval_curve, square
+from helpers.plots import Chart, curves, intervals, loss_curve, retrieval_curve, square
 from helpers.scoring import Estimate
 
 HALF = Estimate(0.5, 0.4, 0.6, 20)
@@ -18,7 +18,6 @@ def drawn(chart: Chart) -> str:
     [
         (loss_curve([3.25, 2.0, 1.5]), ["3.25", "1.50"]),
         (retrieval_curve({3: 0.98, 1: 0.88}), ["0.88", "0.98"]),
-        (before_after({"voice": (0.1, 0.95)}), ["0.10", "0.95"]),
         (intervals({"right": HALF, "difference": Estimate(-0.25, -0.3, -0.2, 9)}), ["0.50", "-0.25"]),
         (curves({"RAG": {30: HALF, 3000: Estimate(0.75, 0.7, 0.8, 9)}}, "passages", logarithmic=True), ["0.50", "0.75"]),
         (square({"rag": {"voice": HALF}, "base": {"voice": Estimate(0.02, 0.0, 0.05, 20)}}, ["voice", "resolved"]), ["0.50", "0.02"]),

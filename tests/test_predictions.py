@@ -67,7 +67,7 @@ def test_what_is_missing_is_a_dash(own_workspace: Path) -> None:  # noqa: F811
     assert "| of / another | 0.50 | - | - |" in predictions_table()
 
 
-@pytest.mark.parametrize("content", ["{half", "[]", '{"a": 3}'])
+@pytest.mark.parametrize("content", ["{half", "[]", '{"a": 3}', '{"a": {"predicted": "high"}}', '{"a": {"measured": {"value": 1}}}'])
 def test_a_damaged_file_is_set_aside(own_workspace: Path, content: str) -> None:  # noqa: F811
     own_workspace.mkdir(parents=True, exist_ok=True)
     (own_workspace / "predictions.json").write_text(content)

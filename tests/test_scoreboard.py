@@ -9,7 +9,7 @@ from helpers import SupportBot, scoreboard
 from helpers.models import new_model
 from helpers.scenarios import ARMS, Ticket, load_facts, load_tickets, make_bot
 from helpers.scoreboard import METRICS, average, estimates, scores
-from helpers.tuning import LoraSettings, _save_whole, add_adapter
+from helpers.tuning import add_adapter
 
 FACTS = load_facts()
 CHANGED = Ticket("changed", "How long is the warranty?", (FACTS["warranty-length"],), None, "question")
@@ -98,7 +98,7 @@ def test_labels_are_not_swapped(tiny, tmp_path, monkeypatch):
     """RAG that finds nothing, and an adapter without training, answer as the base bot does."""
     monkeypatch.setenv("COURSE_LLM", str(tiny))
     monkeypatch.setattr("helpers.models.LONGEST_REPLY", 24)
-    _save_whole(add_adapter(new_model()), tmp_path / "untrained", LoraSettings())
+    add_adapter(new_model()).save_pretrained(tmp_path / "untrained")
     tickets = [*load_tickets("facts")[:3], *load_tickets("behaviour")[-3:]]
     questions = [ticket.text for ticket in tickets]
     base = [answer.text for answer in make_bot("base").ask_all(questions)]
@@ -111,7 +111,7 @@ def test_labels_are_not_swapped(tiny, tmp_path, monkeypatch):
 
 def test_arms_are_given_what_their_names_say(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_LLM", str(tiny))
-    _save_whole(add_adapter(new_model()), tmp_path / "adapter", LoraSettings())
+    add_adapter(new_model()).save_pretrained(tmp_path / "adapter")
     given = {}
     for arm in ARMS:
         bot: SupportBot = make_bot(arm, NoPassages(), tmp_path / "adapter")

@@ -9,7 +9,7 @@ from fixtures import llm, llm_folder, own_workspace  # noqa: F401
 
 from helpers import tuning
 from helpers.models import load_model, load_tokenizer, new_model
-from helpers.tuning import IGNORED, LoraSettings, TuningError, add_adapter, count_parameters, encode, full_fine_tune, load_conversations, train_adapter
+from helpers.tuning import IGNORED, LoraSettings, TuningError, add_adapter, count_parameters, encode, full_fine_tune, load_conversations, load_report, train_adapter
 
 CONVERSATION = [
     {"role": "system", "content": "Be kind."},
@@ -89,7 +89,7 @@ def test_full_fine_tuning_trains_every_weight_and_saves_a_whole_model(llm, tmp_p
     assert report.trained_parameters == report.all_parameters and report.losses[-1] < report.losses[0]
     before, after = new_model().state_dict(), new_model(str(tmp_path / "full")).state_dict()
     assert before.keys() == after.keys() and any(not torch.equal(before[name], after[name]) for name in before)
-    with pytest.raises(TuningError, match="something other"):
+    with pytest.raises(TuningError, match="holds full, which no training wrote"):
         full_fine_tune([CONVERSATION], tmp_path)
 
 
@@ -130,6 +130,34 @@ def test_training_never_deletes_what_it_did_not_make(llm, tmp_path):  # noqa: F8
             with pytest.raises(TuningError, match="Name a new folder"):
                 train([CONVERSATION], target)
     assert notes.read_text(encoding="utf-8") == "precious"
+
+
+def test_notes_beside_an_adapter_are_not_deleted(llm, tmp_path):  # noqa: F811
+    settings = LoraSettings(epochs=1)
+    folder = train_adapter([CONVERSATION], tmp_path / "adapter", settings).folder
+    assert train_adapter([CONVERSATION], folder, settings).folder == folder, "its own files may be replaced"
+    (folder / "notes.txt").write_text("precious", encoding="utf-8")
+    with pytest.raises(TuningError, match="holds notes.txt, which no training wrote"):
+        train_adapter([CONVERSATION], folder, settings)
+    foreign = tmp_path / "work"
+    foreign.mkdir()
+    (foreign / "report.json").write_text('{"grade": 1}', encoding="utf-8")
+    with pytest.raises(TuningError, match="holds report.json"):
+        train_adapter([CONVERSATION], foreign, settings)
+
+
+def test_weights_never_stand_without_their_report(llm, tmp_path, monkeypatch):  # noqa: F811
+    """Where they did, no later training would dare to replace them."""
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(tuning, "_reported", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train_adapter([CONVERSATION], tmp_path / "adapter", LoraSettings(epochs=1))
+    assert not (tmp_path / "adapter").exists()
+    assert load_report(train_adapter([CONVERSATION], tmp_path / "adapter", LoraSettings(epochs=1)).folder).bytes > 100
 
 
 def test_nothing_to_train_on_is_explained(llm, tmp_path):  # noqa: F811

@@ -11,6 +11,7 @@ from fixtures import FakeEmbedder, own_workspace  # noqa: F401
 from ipywidgets import Widget
 
 from helpers.bots import BotError
+from helpers.controls import Quiet
 from helpers.decisions import BRANCHES, evidence_from, walk
 from helpers.knowledge import HelpCenter
 from helpers.paths import write_whole
@@ -377,6 +378,38 @@ def test_a_sync_shows_every_bot_before_and_after_and_leaves_the_source(machine: 
     assert (source.folder / "warranty.md").read_text() == OLD
 
 
+def test_both_answers_are_to_one_ticket(source: HelpCenter) -> None:
+    """A choice is delivered in another thread, also while the bots answer."""
+
+    class Chooser(FakeBot):
+        def ask(self, question: str):
+            machine.ticket.value = "t"
+            return super().ask(question)
+
+    bot = Chooser()
+    machine = TimeMachine(source, [WARRANTY, Ticket("t", "How often do I water?", (), None, "question")], {"memory": lambda help_center: bot})
+    machine.text.value = NEW
+    machine.sync.click()
+    assert bot.asked == [WARRANTY.text, WARRANTY.text] and machine.ticket.value == "t"
+
+
+@pytest.mark.parametrize(("title", "name"), [("Größe & Gewicht", "größe-gewicht"), ("Гарантия", "гарантия"), ("Snake_case!", "snake-case")])
+def test_a_title_in_another_language_names_its_article(machine: TimeMachine, title: str, name: str) -> None:
+    machine.article.value = ""
+    machine.text.value = f"# {title}\n\nA sentence.\n"
+    machine.sync.click()
+    assert machine.article.value == name and (machine.help_center.folder / f"{name}.md").exists()
+
+
+def test_a_lab_is_free_again_after_an_answer_and_a_change_at_once() -> None:
+    lab = Quiet()
+    change = lab._quietly()
+    lab._busy = True
+    with change:
+        lab._busy = False
+    assert not lab._waits
+
+
 def test_values_that_no_article_states_any_more_are_struck_through(machine: TimeMachine) -> None:
     machine.text.value = NEW
     machine.sync.click()
@@ -620,7 +653,7 @@ def test_an_interrupt_within_the_sync_leaves_the_articles_as_they_were(machine: 
 
 def test_an_interrupt_after_the_change_says_that_it_is_made(machine: TimeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     show = machine._show
-    monkeypatch.setattr(machine, "_show", lambda card, title: interrupt() if title == "After" else show(card, title))
+    monkeypatch.setattr(machine, "_show", lambda card, title, ticket: interrupt() if title == "After" else show(card, title, ticket))
     machine.withdraw.click()
     assert "The change is made" in reported(machine) and not (machine.help_center.folder / "warranty.md").exists()
 
