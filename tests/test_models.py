@@ -13,6 +13,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.prompt_values import ChatPromptValue
 from safetensors.torch import load_file, save_file
 
+from helpers import models
 from helpers.base_model import companies as companies_module
 from helpers.base_model.companies import is_held_out
 from helpers.base_model.retrieval import pairs_of
@@ -115,6 +116,19 @@ def test_a_missing_embedder_is_explained(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_EMBEDDER", str(tmp_path / "none"))
     with pytest.raises(ModelError, match="There is no embedder at .*none.* unset it"):
         published_embedder()
+
+
+def test_damaged_files_of_the_embedder_are_explained(tmp_path, monkeypatch):
+    folder = shutil.copytree(embedder_folder(), tmp_path / "model")
+    monkeypatch.setattr(models, "embedder_folder", lambda: folder)
+    weights = folder / "model.safetensors"
+    for damaged in (weights.read_bytes()[:2000], b""):
+        weights.write_bytes(damaged)
+        with pytest.raises(ModelError, match="embedder in .* cannot be read .* pip install --force-reinstall"):
+            load_embedder(tmp_path / "adapter")
+    weights.unlink()
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_embedder(tmp_path / "adapter")
 
 
 def test_a_missing_model_is_explained_even_with_an_adapter(adapter, tmp_path, monkeypatch):

@@ -61,24 +61,33 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 process.kill()
 
 
-@pytest.fixture
-def open_notebook(browser: Browser, server: Server) -> Iterator[Opener]:
-    """Open a notebook by name in a page of its own.
+@pytest.fixture(scope="module")
+def pages(browser: Browser) -> Iterator[dict[str, NotebookPage]]:
+    """The notebooks that are open, by name."""
+    pages: dict[str, NotebookPage] = {}
+    yield pages
+    for notebook in pages.values():
+        notebook.page.context.close()
 
-    A notebook that was open before keeps its kernel, so that imports and models are there, until
-    others are used: a kernel holds half a gigabyte and more.
+
+@pytest.fixture
+def open_notebook(browser: Browser, server: Server, pages: dict[str, NotebookPage]) -> Opener:
+    """Open a notebook by name.
+
+    One that was open before keeps its page and its kernel, so that JupyterLab, imports and models are
+    there, until others are used: a kernel holds half a gigabyte and more.
     """
-    contexts = []
 
     def opened(name: str) -> NotebookPage:
-        _make_room(server, f"{name}.ipynb")
-        context = browser.new_context(viewport=VIEWPORTS[0])
-        contexts.append(context)
-        return NotebookPage(context.new_page(), server.url(f"lab/tree/{name}.ipynb"))
+        for closed in _make_room(server, name) & pages.keys():
+            pages.pop(closed).page.context.close()
+        if name not in pages:
+            page = browser.new_context(viewport=VIEWPORTS[0]).new_page()
+            pages[name] = NotebookPage(page, server.url(f"lab/tree/{name}.ipynb"))
+        pages[name].resize(VIEWPORTS[0])
+        return pages[name]
 
-    yield opened
-    for context in contexts:
-        context.close()
+    return opened
 
 
 @pytest.fixture
@@ -120,13 +129,14 @@ def _command(server: Server, folder: Path) -> list[str]:
     return [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", *where, f"--IdentityProvider.token={server.token}", "--LabApp.expose_app_in_browser=True"]
 
 
-def _make_room(server: Server, notebook: str) -> None:
-    """Shut down the kernels that were used longest ago, so that with the one of ``notebook`` there are ``KERNELS``."""
+def _make_room(server: Server, notebook: str) -> set[str]:
+    """Shut down the kernels that were used longest ago, so that with the one of ``notebook`` there are ``KERNELS``; return their notebooks' names."""
     with urllib.request.urlopen(server.url("api/sessions")) as response:
-        others = [session for session in json.load(response) if session["path"] != notebook]
+        others = [session for session in json.load(response) if session["path"] != f"{notebook}.ipynb"]
     others.sort(key=lambda session: session["kernel"]["last_activity"], reverse=True)
     for session in others[KERNELS - 1 :]:
         urllib.request.urlopen(urllib.request.Request(server.url(f"api/sessions/{session['id']}"), method="DELETE")).close()
+    return {Path(session["path"]).stem for session in others[KERNELS - 1 :]}
 
 
 def _wait_for(server: Server, process: subprocess.Popen, log: Path) -> None:

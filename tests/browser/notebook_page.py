@@ -82,7 +82,7 @@ class NotebookPage:
     """One notebook, open in JupyterLab.
 
     Args:
-        page: a new page of the browser.
+        page: of the browser, and new; the tests of a notebook share one.
         address: of the notebook, with the server's token.
     """
 
@@ -125,7 +125,7 @@ class NotebookPage:
 
     def barriers(self, lab: Locator) -> list[str]:
         """Return what axe-core finds serious or critical in a lab: the rule and the element."""
-        lab.evaluate("lab => { lab.id = 'lab-under-test' }")
+        lab.evaluate("lab => { document.getElementById('lab-under-test')?.removeAttribute('id'); lab.id = 'lab-under-test' }")
         found = Axe().run(self.page, "#lab-under-test").response["violations"]
         return [f"{v['id']}: {node['html'][:160]}" for v in found if v["impact"] in ("serious", "critical") for node in v["nodes"]]
 
