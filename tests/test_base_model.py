@@ -5,7 +5,9 @@ import json
 import random
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from fakes import reply
@@ -372,8 +374,10 @@ def test_the_extra_losses_see_the_attention_that_the_model_computes(stream, toke
         choosing = choice_scores(model, for_choice, batch.choices).softmax(-1)
         liking = likeness_scores(model, for_likeness).softmax(-1)
         attentions = model(input_ids=batch.ids, output_attentions=True).attentions
-    assert torch.allclose(choosing[0], attentions[2][0, CHOOSING_HEAD, encoded.choices[0][0]], atol=1e-5)
-    assert torch.allclose(liking[0], attentions[1][0, LIKENESS_HEAD], atol=1e-5)
+    # Torch's kernels differ by some 1e-5 with where a tensor lies in memory; another head differs by a thousand times as much.
+    assert torch.allclose(choosing[0], attentions[2][0, CHOOSING_HEAD, encoded.choices[0][0]], atol=1e-4)
+    assert torch.allclose(liking[0], attentions[1][0, LIKENESS_HEAD], atol=1e-4)
+    assert not torch.allclose(liking[0], attentions[1][0, 1 - LIKENESS_HEAD], atol=1e-2)
 
 
 def test_the_question_is_told_to_look_into_the_passage_that_answers(stream, tokenizer):
@@ -417,7 +421,7 @@ def test_meanings_are_kept_between_runs(tmp_path, monkeypatch):
     assert asked == [["a", "b"], ["c"]]
 
 
-def run(folder, monkeypatch, stream, tokenizer, killed_at: int | None = None) -> None:
+def run(folder, monkeypatch, stream, tokenizer, killed_at: int | None = None, hours: float = 1.0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder.parent / "prose.txt").write_text("\n".join(PROSE), encoding="utf-8")
     save(tokenizer, folder)
@@ -426,7 +430,7 @@ def run(folder, monkeypatch, stream, tokenizer, killed_at: int | None = None) ->
         patched.setattr(train_module, "exact_shares", lambda *arguments: {})
         if killed_at is not None:
             patched.setattr(train_module, "losses_of", killed(train_module.losses_of, killed_at))
-        train_module.train(RECIPE, folder, hours=1.0, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1, workers=0)
+        train_module.train(RECIPE, folder, hours=hours, threads=torch.get_num_threads(), device="cpu", compiled=False, patience=1, workers=0)
 
 
 def killed(losses_of, at: int):
@@ -457,6 +461,27 @@ def test_a_killed_run_resumes_with_the_same_losses(tmp_path, monkeypatch, stream
     assert states[0]["step"] == states[1]["step"] and states[0]["tokens"] >= RECIPE.million_tokens * 1e6
     assert all(torch.equal(states[0]["model"][name], states[1]["model"][name]) for name in states[0]["model"])
     assert json.loads((whole / "recipe.json").read_text())["hidden"] == 32
+
+
+def test_a_run_whose_time_is_over_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, stream, tokenizer):
+    """It ends within a pool of batches and within a row of the log, and all losses count, those of the meanings, too."""
+    table = np.random.default_rng(0).normal(size=(40, WIDTH)).astype(np.float16)
+    monkeypatch.setattr(Meanings, "table", lambda self: table)
+    example = stream.example
+    monkeypatch.setattr(stream, "example", lambda number: replace(example(number), asked=number % 40))
+    whole, cut = tmp_path / "a" / "whole", tmp_path / "b" / "cut"
+    run(whole, monkeypatch, stream, tokenizer)
+    with monkeypatch.context() as patched:
+        clock = itertools.count()
+        patched.setattr(train_module, "time", SimpleNamespace(time=lambda: next(clock)))
+        run(cut, monkeypatch, stream, tokenizer, hours=17.5 / 3600)
+    step = torch.load(cut / "checkpoint.pt", weights_only=True)["step"]
+    assert 0 < step % train_module.POOL and step < train_module.POOL * 2
+    run(cut, monkeypatch, stream, tokenizer)
+    logs = [[{**json.loads(line), "speed": 0} for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()] for folder in (whole, cut)]
+    assert logs[0] == logs[1] and len(logs[0]) >= 2 and logs[0][0]["meaning"] > 0
+    states = [torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (whole, cut)]
+    assert all(torch.equal(states[0][part][name], states[1][part][name]) for part in ("model", "to_meaning") for name in states[0][part])
 
 
 def begin(folder, monkeypatch, stream, tokenizer, seed=0):

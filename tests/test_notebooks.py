@@ -86,6 +86,8 @@ def test_every_figure_has_alt_text(name: str):
         if "text/html" in output.get("data", {})
     ]
     assert without_alt_text("\n".join([markdown(notebook.cells), *shown])) == []
+    pictures = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs if "image/png" in output.get("data", {})]
+    assert all(output.metadata.get("image/png", {}).get("alt", "").strip() for output in pictures)
 
 
 def test_few_cells_are_excused_and_each_says_why():

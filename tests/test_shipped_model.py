@@ -5,20 +5,11 @@ that, what it reached. The card tells the two apart, and says where this model i
 a little below the one before it and what was gained for that.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from helpers.base_model import evaluate
 from helpers.scenarios import current_help_center
 from helpers.scoring import Estimate
-
-
-@pytest.fixture(scope="module", autouse=True)
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COURSE_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -207,7 +207,7 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
     model = build_model(recipe, tokenizer).to(device)
     to_meaning = torch.nn.Linear(model.config.hidden_size, WIDTH).to(device)
     updates = optimizers(model, to_meaning, recipe)
-    step, tokens = 0, 0
+    step, tokens, losses = 0, 0, []
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         refuse_another(recipe, folder)
@@ -216,14 +216,14 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
         to_meaning.load_state_dict(state["to_meaning"])
         for update, saved in zip(updates, state["optimizers"], strict=True):
             update.load_state_dict(saved)
-        step, tokens = state["step"], state["tokens"]
+        step, tokens, losses = state["step"], state["tokens"], state["losses"]
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1), encoding="utf-8")
     trunk = Trunk(model.model)
     trunk = torch.compile(trunk, dynamic=True) if compiled else trunk
     table = torch.from_numpy(meanings.table()).to(device)
     batches, held = (Batches(s, tokenizer, recipe.batch, recipe.rest_share, recipe.seed, first) for s in (stream, held_out))
     log = (folder / "log.jsonl").open("a", encoding="utf-8")
-    begin, began_at, losses = time.time(), tokens, []
+    begin, began_at = time.time(), tokens
     total = recipe.million_tokens * 1e6
     ahead = batches.from_step(step, workers)
     while tokens < total and time.time() - begin < hours * 3600:
@@ -248,11 +248,11 @@ def train(recipe: Recipe, folder: Path, hours: float, threads: int, device: str,
             row |= {"speed": round((tokens - began_at) / (time.time() - begin)), "rate": round(scale, 3)}
             row["held_out"] = exact_shares(model, held, UNSEEN, 384)
             losses = []
-            _save(checkpoint, model, to_meaning, updates, step, tokens)
+            _save(checkpoint, model, to_meaning, updates, step, tokens, losses)
             log.write(json.dumps(row) + "\n")
             log.flush()
             print(json.dumps(row), flush=True)
-    _save(checkpoint, model, to_meaning, updates, step, tokens)
+    _save(checkpoint, model, to_meaning, updates, step, tokens, losses)
 
 
 def refuse_another(recipe: Recipe, folder: Path) -> None:
@@ -263,9 +263,9 @@ def refuse_another(recipe: Recipe, folder: Path) -> None:
         raise ValueError(f"The training in {folder} was begun with another {', '.join(other)}. Give the same settings to go on, or another --folder to begin anew.")
 
 
-def _save(checkpoint: Path, model: LlamaForCausalLM, to_meaning: torch.nn.Linear, updates: list, step: int, tokens: int) -> None:
+def _save(checkpoint: Path, model: LlamaForCausalLM, to_meaning: torch.nn.Linear, updates: list, step: int, tokens: int, losses: list[torch.Tensor]) -> None:
     state = {"model": model.state_dict(), "to_meaning": to_meaning.state_dict(), "optimizers": [u.state_dict() for u in updates]}
-    save_checkpoint(checkpoint, {**state, "step": step, "tokens": tokens})
+    save_checkpoint(checkpoint, {**state, "step": step, "tokens": tokens, "losses": losses})
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ import jsonschema
 import numpy as np
 from scipy.stats import bootstrap
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from helpers.bots import ESCALATION, SupportBot
@@ -128,14 +127,20 @@ def macro_f1(truth: Sequence[str], answers: Sequence[Sequence[str]]) -> Estimate
     """Return the mean macro-F1 over the seeds in ``answers``, with a 95 % bootstrap interval over tickets (Efron 1979)."""
     names = sorted(set(truth))
     right = np.array([names.index(name) for name in truth])
-    given = np.array([[names.index(name) if name in names else -1 for name in answer] for answer in answers])
+    given = np.array([[names.index(name) if name in names else len(names) for name in answer] for answer in answers])
 
     def score(at: np.ndarray) -> float:
-        return float(np.mean([f1_score(right[at], row[at], labels=range(len(names)), average="macro", zero_division=0.0) for row in given]))
+        return float(np.mean([_macro_f1(right[at], row[at], len(names)) for row in given]))
 
     everything = np.arange(len(truth))
     interval = bootstrap((everything,), score, vectorized=False, n_resamples=RESAMPLES, method="percentile", random_state=0).confidence_interval
     return Estimate(score(everything), float(interval.low), float(interval.high), len(truth))
+
+
+def _macro_f1(right: np.ndarray, given: np.ndarray, classes: int) -> float:
+    """Return the mean F1 of ``classes`` classes, 0 for one without a case; scikit-learn's ``f1_score`` takes a hundred times as long a resample."""
+    table = np.bincount(right * (classes + 1) + given, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
+    return float(np.mean(2 * np.diagonal(table) / np.maximum(table.sum(1) + table[:, :classes].sum(0), 1)))
 
 
 def _named_by_adapter(chosen: Sequence[dict], texts: Sequence[str], seed: int) -> list[str]:

@@ -144,15 +144,14 @@ class Claim:
 
     def differences(self, stored: Record, again: Record) -> list[str]:
         """Return in words where a second run leaves the tolerance, or carries other sentences."""
-        found = []
+        found = [f"{name} is not stored" for name in again.outcome.measures if name not in stored.outcome.measures]
         for name, old in stored.outcome.measures.items():
             new = again.outcome.measures.get(name)
             if new is None:
                 found.append(f"{name} was not measured again")
-            elif new.n == 0 or old.n == 0:
-                if new.n != old.n:
-                    found.append(f"{name}: {old} is stored, {new} came out")
-            elif not name.startswith(TIMED) and abs(new.value - old.value) > self.tolerance:
+            elif abs(new.n - old.n) > self.tolerance * old.n:
+                found.append(f"{name}: {old} is stored, {new} came out")
+            elif old.n and not name.startswith(TIMED) and abs(new.value - old.value) > self.tolerance:
                 found.append(f"{name}: {old.value:.2f} is stored, {new.value:.2f} came out; {self.tolerance} apart would be fine")
         for check in self.checks:
             if check.holds(stored.outcome) != check.holds(again.outcome):

@@ -107,6 +107,6 @@ def monthly_operations(assumptions: Mapping[str, float], embedder_parameters: fl
 def in_words(assumptions: Mapping[str, float], embedder_parameters: float) -> str:
     """Return the sums of ``monthly_operations`` as sentences."""
     found = monthly_operations(assumptions, embedder_parameters)
-    cheaper = "RAG" if found["rag"] < found["fine-tuning"] else "Fine-tuning"
-    crossing = f"From {found['crossing']:,.1f} updates a month on, RAG takes less." if found["crossing"] != float("inf") else "With these numbers a training costs less than a sync."
-    return f"RAG: {found['rag']:.1e} operations a month, to read passages and to embed what changed. Fine-tuning: {found['fine-tuning']:.1e}, all of them to train. {cheaper} takes less here. {crossing}"
+    cheaper = "Both take the same" if found["rag"] == found["fine-tuning"] else f"{'RAG' if found['rag'] < found['fine-tuning'] else 'Fine-tuning'} takes less"
+    crossing = f"From {found['crossing']:,.1f} updates a month on, RAG takes less." if found["crossing"] != float("inf") else "With these numbers a training costs no more than a sync."
+    return f"RAG: {found['rag']:.1e} operations a month, to read passages and to embed what changed. Fine-tuning: {found['fine-tuning']:.1e}, all of them to train. {cheaper} here. {crossing}"

@@ -54,7 +54,7 @@ def growing(report: Report) -> Outcome:
 
 
 def invented_facts(count: int, seed: int = 0) -> list[Conversation]:
-    """Return ``count`` questions with their answers, of invented companies: nothing that anybody could know."""
+    """Return ``count`` questions with their answers, of invented companies, under names that nobody has met."""
     rng, facts, asked = random.Random(seed), [], Counter()
     shops = companies.load(companies.FOLDERS[:1])
     while len(facts) < count:
