@@ -119,8 +119,11 @@ def retrieval_curve(hits_at_k: Mapping[int, float]) -> Chart:
     return chart
 
 
-def intervals(rows: Mapping[str, Estimate]) -> Chart:
+def intervals(rows: Mapping[str, Estimate], shares: bool = True) -> Chart:
     """Draw means with their 95 % intervals, one row each, the numbers beside them.
+
+    Args:
+        shares: False for seconds and the like. Differences of shares are told by their range.
 
     Raises:
         ValueError: there is nothing to draw.
@@ -133,7 +136,7 @@ def intervals(rows: Mapping[str, Estimate]) -> Chart:
         for place, found in enumerate(rows.values()):
             axes.plot([found.low, found.high], [place, place], color=BLUE, linewidth=2)
             axes.plot(found.value, place, color=BLUE, marker="o", markersize=8)
-        share = all(0 <= found.low and found.high <= 1 for found in rows.values())
+        share = shares and all(0 <= found.low and found.high <= 1 for found in rows.values())
         axes.set(xlabel="share, with 95 % interval" if share else "mean, with 95 % interval", ylim=(len(rows) - 0.5, -0.5))
         if share:
             axes.set_xlim(-0.03, 1.03)

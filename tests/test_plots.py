@@ -31,6 +31,11 @@ def test_numbers_stand_in_the_figure_and_in_its_description(chart: Chart, number
     assert all(axes.get_xlabel() for axes in chart.axes)
 
 
+def test_seconds_are_no_shares() -> None:
+    labels = [intervals({"seconds to sync": HALF}, shares=shares).axes[0].get_xlabel() for shares in (True, False)]
+    assert labels == ["share, with 95 % interval", "mean, with 95 % interval"]
+
+
 def test_square_says_what_was_not_measured() -> None:
     assert "resolved: not measured" in square({"base": {"voice": HALF}}, ["voice", "resolved"]).alt_text()
 

@@ -124,7 +124,7 @@ class Claim:
         if isinstance(self.figure, Curve):
             series = {name: {x: found[measure] for x, measure in points.items()} for name, points in self.figure.series.items()}
             return plots.curves(series, self.figure.xlabel, self.figure.ylabel, self.figure.logarithmic)
-        return plots.intervals({name: found[name] for name in self.figure})
+        return plots.intervals({name: found[name] for name in self.figure}, shares=not any(name.startswith(TIMED) for name in self.figure))
 
     def table(self, record: Record) -> str:
         """Return every number of a run as Markdown, with the label that says where it comes from."""
