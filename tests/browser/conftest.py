@@ -134,9 +134,10 @@ def _make_room(server: Server, notebook: str) -> set[str]:
     with urllib.request.urlopen(server.url("api/sessions")) as response:
         others = [session for session in json.load(response) if session["path"] != f"{notebook}.ipynb"]
     others.sort(key=lambda session: session["kernel"]["last_activity"], reverse=True)
-    for session in others[KERNELS - 1 :]:
+    idle = others[KERNELS - 1 :]
+    for session in idle:
         urllib.request.urlopen(urllib.request.Request(server.url(f"api/sessions/{session['id']}"), method="DELETE")).close()
-    return {Path(session["path"]).stem for session in others[KERNELS - 1 :]}
+    return {Path(session["path"]).stem for session in idle}
 
 
 def _wait_for(server: Server, process: subprocess.Popen, log: Path) -> None:
